@@ -1,0 +1,127 @@
+"""What a dialect must be able to do: bytes to meaning and back, without I/O.
+
+A Dialect is a pure codec of one wire format (OpenAI chat completions, embeddings, ...). It sizes a request, encodes it
+for a provider, reads what a reply says about usage and cost, tells errors apart, and cuts a stream into events. It
+never decides about money and never raises on what a provider sent: the odd and the absurd come back as values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from bursar.rules.estimate import Size
+from bursar.rules.usage import Usage
+
+# What an error of a provider means, by status and code; never by message text.
+ErrorKind = Literal[
+    "rejected", "auth", "context", "content", "model", "rate", "quota", "unavailable", "timeout", "malformed"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call as the caller made it: the body as bytes, beside the few fields that govern.
+
+    body: one JSON object in the caller's dialect, model name included (it is replaced when encoding).
+    output_limit: the larger of the output limits that the caller set, in tokens; None when there is none.
+    n: choices asked for, at least 1. wants_usage: the caller asked for the usage chunk of a stream.
+    reaches: further models that the provider may serve instead (fallback lists in the body), provider's own names.
+    unbounded: names of what the body asks for that no bound covers (server-side tools), to be refused under a budget.
+    """
+
+    body: bytes
+    dialect: str
+    model: str
+    stream: bool = False
+    n: int = 1
+    output_limit: int | None = None
+    wants_usage: bool = False
+    reaches: tuple[str, ...] = ()
+    unbounded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WireError:
+    """An error that a provider reported, in a status of 400 or more or inside a 200."""
+
+    kind: ErrorKind
+    message: str
+    code: str = ""
+    status: int | None = None
+    retry_after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """What a reply says about itself.
+
+    usage: None when it carries none. reported_nano_usd: the cost that the provider says it charged, rounded up.
+    complete: the reply ended as the wire says it must (a stream that was cut is not complete).
+    """
+
+    usage: Usage | None = None
+    reported_nano_usd: int | None = None
+    served_model: str = ""
+    reply_id: str = ""
+    service_tier: str = ""
+    finish_reason: str = ""
+    error: WireError | None = None
+    complete: bool = True
+
+
+class StreamReader(Protocol):
+    """Reads one streamed reply as it arrives. Never raises on what it is fed; bounded in memory."""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take bytes as they come, cut anywhere; return the payloads of the events a caller should see, in order."""
+
+    def metered(self) -> Metered:
+        """What has been read so far says; `complete` once the stream ended as it must."""
+
+    @property
+    def done(self) -> bool:
+        """True once nothing more of meaning will come (the terminator, or an error event, was read)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where and how a request is encoded: the provider's name for the model, and what its row asks for.
+
+    limit_field: the key that carries the output limit. usage_field: how usage is asked for in streams
+    ("stream_options" or "" where it comes by itself). extra: top-level keys to set (fallback models, preferences).
+    """
+
+    model: str
+    limit_field: str = "max_tokens"
+    usage_field: Literal["stream_options", ""] = "stream_options"
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+class Dialect(Protocol):
+    """One wire format."""
+
+    name: str
+    path: str
+
+    def parse(self, body: bytes) -> Request:
+        """Read the governing fields of a body. Raises InvalidRequestError when it is not what the format demands."""
+
+    def size(self, request: Request, *, output_tokens_min: int, output_tokens_max: int) -> Size:
+        """Bound and estimate the request from its bytes alone; the output range is the model's."""
+
+    def encode(self, request: Request, target: Target, output_tokens: int | None) -> bytes:
+        """The body to send: the keys that must change are patched, every other value goes as it came.
+
+        output_tokens: the output limit to set where the caller set none; None to leave it away.
+        """
+
+    def meter(self, body: bytes) -> Metered:
+        """Read a whole reply with a status below 400."""
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> WireError:
+        """Read a reply with a status of 400 or more; retry advice included. Header names are lower case."""
+
+    def reader(self, request: Request) -> StreamReader:
+        """A reader for the streamed reply of this request."""
