@@ -1,0 +1,58 @@
+"""One HTTP exchange with a provider as plain values: what is asked, and how it can end.
+
+Decides nothing; it is the contract between the flow, which asks, and the transports, which perform. Every ending of a
+transport is one of these values (or the cancellation of its caller); no exception of an HTTP library passes it.
+Source: DESIGN sections 1 and 4 (invariants 4 and 7: `sent` says whether a hold may be voided).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+FailedKind = Literal["connect", "pool", "timeout", "broken", "too_large", "cancelled", "closed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One HTTP request to make: always a POST of `body` to `url`."""
+
+    provider: str  # the pool it belongs to
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    stream: bool  # hand out the body as it arrives when the status is below 400
+    deadline_ms: int | None  # epoch ms (clock of the driver) after which the whole exchange must have ended
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply read to its end: every one that was not streamed, and every status of 400 or more."""
+
+    status: int
+    headers: Mapping[str, str]  # lower-case names
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The head of a streamed reply; its bytes follow through the body object."""
+
+    status: int
+    headers: Mapping[str, str]  # lower-case names
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """No reply, or a broken one.
+
+    `connect`: no connection (DNS, refused, TLS). `pool`: no seat within the pool timeout. `timeout`: a limit on time or
+    the deadline. `broken`: the connection or the body ended too early or made no sense. `too_large`: the body passed its
+    bound. `cancelled`: the caller gave up. `closed`: the transport is closed. `status` and `headers` are of the head, if
+    one came.
+    """
+
+    kind: FailedKind
+    sent: bool  # False only when provably no byte of the request was sent
+    detail: str  # for people; no secrets, no prompt text
+    status: int | None = None
+    headers: Mapping[str, str] | None = None
