@@ -1,0 +1,326 @@
+"""The teller: one thread a process that takes whatever operations have queued and commits them as one transaction.
+
+That is a group commit without a timer: a lone caller waits for nobody, sixty-four share one fsync. Settles go before
+reserves, calls that waited go before newcomers. A reserve that is denied but may come back (held money, a rate) is
+parked until its deadline; a release here, or a look every 50 ms (another process may have released), lets the heads
+try again. Callers of both colours are answered: a blocking one through a lock, async ones through their loop,
+once a batch.
+
+A settle is never given up while the teller lives: when the books fail, its caller is told after `SETTLE_PATIENCE_MS`
+that it is unsettled, and the operation is tried again until it succeeds. The hold stays meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from bursar.call.books import Expire, Expired, Granted, Operation, Renew, Reserve, Store, Void
+from bursar.edges.waiting import WaitingRoom
+from bursar.errors import BursarError, QueueFullError, StoreUnavailableError
+from bursar.rules.allowances import Denial
+
+# How long the caller of a settle waits for failing books before it is told "unsettled".
+SETTLE_PATIENCE_MS = 2_000
+# Pauses between tries while the books fail.
+RETRY_MS = 100
+# A lease outlives a few missed renewals, so that a busy machine orphans nobody.
+LEASE_MS = 60_000
+# As many operations as one transaction takes; more would only make the last caller wait for the first.
+BATCH_MAX = 512
+# Operations that may queue, unsettled ones included; beyond it callers are refused rather than memory exhausted.
+QUEUE_MAX = 100_000
+# Calls that may be parked for money or a limit.
+WAITING_MAX = 10_000
+
+
+class Ticket:
+    """One operation and the caller who waits for its outcome. Delivered once, or abandoned."""
+
+    __slots__ = (
+        "abandoned", "arrival", "delivered", "future", "lock", "loop", "operation", "outcome", "parked_at", "since_ms",
+        "until_ms",
+    )  # fmt: skip
+
+    def __init__(self, operation: Operation, until_ms: int) -> None:
+        self.operation = operation
+        self.until_ms = until_ms
+        self.since_ms = 0
+        self.arrival = 0
+        self.parked_at = ("", "")
+        self.outcome: Any = None
+        self.delivered = False
+        self.abandoned = False
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.future: asyncio.Future[Any] | None = None
+        self.lock: Any = None
+
+
+class Teller:
+    """Serialises every operation on one store. Thread-safe; `close` flushes what has queued."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], int],
+        *,
+        waiting_max: int = WAITING_MAX,
+        lease_ms: int = LEASE_MS,
+        notice: Callable[[Expired], None] | None = None,
+    ) -> None:
+        self._notice = notice
+        self._store = store
+        self._clock = clock
+        self._lease_ms = lease_ms
+        self._queue: deque[Ticket] = deque()
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._idle = False
+        self._room = WaitingRoom(waiting_max)
+        self._failing: list[Ticket] = []
+        self._failing_until_ms = 0
+        self._renew_at_ms = 0
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._fate = threading.Lock()
+
+    async def ask(self, operation: Operation, until_ms: int = 0) -> Any:
+        """Queue an operation and wait for its outcome. `until_ms`: how long a denied reserve may be parked.
+
+        Raises StoreUnavailableError, ConfigError or QueueFullError; a denial is an outcome. A caller who is cancelled
+        leaves nothing behind: a reserve is dropped or its grant voided; settles take effect all the same.
+        """
+        ticket = Ticket(operation, until_ms)
+        ticket.loop = asyncio.get_running_loop()
+        ticket.future = ticket.loop.create_future()
+        self._put(ticket)
+        try:
+            outcome = await ticket.future
+        except asyncio.CancelledError:
+            self._abandon(ticket)
+            raise
+        if isinstance(outcome, BursarError):
+            raise outcome
+        return outcome
+
+    def ask_blocking(self, operation: Operation, until_ms: int = 0) -> Any:
+        """The blocking twin of `ask`; an interrupt (KeyboardInterrupt) counts as a cancellation."""
+        ticket = Ticket(operation, until_ms)
+        ticket.lock = threading.Lock()
+        ticket.lock.acquire()
+        self._put(ticket)
+        try:
+            ticket.lock.acquire()
+        except BaseException:
+            self._abandon(ticket)
+            raise
+        if isinstance(ticket.outcome, BursarError):
+            raise ticket.outcome
+        return ticket.outcome
+
+    def tell(self, operation: Operation) -> None:
+        """Queue an operation whose outcome nobody waits for."""
+        self._put(Ticket(operation, 0))
+
+    @property
+    def waiting(self) -> int:
+        """How many calls are parked for money or a limit."""
+        return len(self._room)
+
+    @property
+    def unsettled(self) -> int:
+        """How many settles the books have not taken yet."""
+        return len(self._failing)
+
+    def close(self) -> None:
+        """Flush what has queued, refuse what is parked, and end the thread. Idempotent."""
+        with self._starting:
+            self._closing = True
+            thread = self._thread
+        if thread is not None and thread.is_alive():
+            self._wake.put(None)
+            thread.join()
+
+    def _put(self, ticket: Ticket) -> None:
+        if self._closing:
+            raise StoreUnavailableError("this client is closed")
+        if self._thread is None or not self._thread.is_alive():
+            self._start()
+        if len(self._queue) + len(self._failing) >= QUEUE_MAX and isinstance(ticket.operation, Reserve):
+            raise QueueFullError(f"{QUEUE_MAX} operations wait for the books already")
+        self._queue.append(ticket)
+        if self._idle:
+            self._idle = False
+            self._wake.put(None)
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._closing:
+                raise StoreUnavailableError("this client is closed")
+            if self._thread is not None and not self._thread.is_alive():
+                raise StoreUnavailableError(
+                    "the thread that keeps the books is gone, as after a fork; make a Client in the child process"
+                )
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="bursar-teller", daemon=True)
+                self._thread.start()
+
+    def _abandon(self, ticket: Ticket) -> None:
+        with self._fate:
+            ticket.abandoned = True
+            delivered = ticket.delivered
+        if delivered and isinstance(ticket.outcome, Granted):
+            self.tell(Void(ticket.outcome.attempt_id))
+        elif not delivered:
+            self._wake.put(None)
+
+    # Everything below runs in the teller's thread.
+
+    def _run(self) -> None:
+        self._renew_at_ms = self._clock() + self._lease_ms // 3
+        while True:
+            batch = self._collect()
+            if batch:
+                self._commit(batch)
+            elif self._closing and not self._queue:
+                break
+        self._deliver([(ticket, ticket.outcome) for ticket in self._room.empty()])
+
+    def _collect(self) -> list[Ticket]:
+        """What to commit next: waits until there is something, or until a timer is due."""
+        queue = self._queue
+        if not queue and not self._closing:
+            self._idle = True
+            # A ticket that came between the look and the flag would sleep without this second look.
+            if not queue:
+                with contextlib.suppress(Empty):
+                    self._wake.get(timeout=self._pause_seconds())
+            self._idle = False
+        now_ms = self._clock()
+        tickets = [queue.popleft() for _ in range(min(len(queue), BATCH_MAX))]
+        enders = [ticket for ticket in tickets if not isinstance(ticket.operation, Reserve)]
+        newcomers = [ticket for ticket in tickets if isinstance(ticket.operation, Reserve) and not ticket.abandoned]
+        failing = self._take_failing(now_ms)
+        self._deliver([(ticket, ticket.outcome) for ticket in self._room.leave(now_ms)])
+        returning = self._room.due(now_ms, releases=len(enders) + len(failing))
+        return failing + enders + self._housekeeping(now_ms) + returning + newcomers
+
+    def _pause_seconds(self) -> float:
+        due_ms = min(self._renew_at_ms, self._room.next_ms())
+        if self._failing:
+            due_ms = min(due_ms, self._failing_until_ms)
+        return max(due_ms - self._clock(), 0) / 1000
+
+    def _housekeeping(self, now_ms: int) -> list[Ticket]:
+        if now_ms < self._renew_at_ms:
+            return []
+        self._renew_at_ms = now_ms + self._lease_ms // 3
+        return [Ticket(Renew(self._lease_ms), 0), Ticket(Expire(), 0)]
+
+    def _take_failing(self, now_ms: int) -> list[Ticket]:
+        if not self._failing or (now_ms < self._failing_until_ms and not self._closing):
+            return []
+        failing, self._failing = self._failing, []
+        return failing
+
+    def _commit(self, batch: list[Ticket]) -> None:
+        try:
+            outcomes = self._store.transact([ticket.operation for ticket in batch], self._clock)
+        except StoreUnavailableError as error:
+            self._put_off(batch, error)
+        except Exception as error:
+            self._single_out(batch, error)
+        else:
+            self._answer(batch, outcomes)
+
+    def _answer(self, batch: list[Ticket], outcomes: list[Any]) -> None:
+        now_ms = self._clock()
+        deliveries = []
+        for ticket, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, Denial) and outcome.comeback != "never" and ticket.until_ms > now_ms:
+                if not ticket.abandoned:
+                    ticket.outcome = outcome
+                    if not self._room.park(ticket, outcome, now_ms):
+                        deliveries.append((ticket, _full(outcome)))
+                continue
+            if ticket.arrival and isinstance(outcome, Granted):
+                self._room.granted(ticket, now_ms)
+            if isinstance(outcome, Expired) and outcome.attempts and self._notice is not None:
+                self._notice(outcome)
+            deliveries.append((ticket, outcome))
+        self._deliver(deliveries)
+
+    def _put_off(self, batch: list[Ticket], error: StoreUnavailableError) -> None:
+        """The books failed: refuse the reserves, keep the settles."""
+        now_ms = self._clock()
+        deliveries: list[tuple[Ticket, Any]] = []
+        for ticket in batch:
+            if isinstance(ticket.operation, Reserve):
+                deliveries.append((ticket, error))
+                continue
+            if isinstance(ticket.operation, (Renew, Expire)):
+                continue
+            ticket.since_ms = ticket.since_ms or now_ms
+            if now_ms - ticket.since_ms >= SETTLE_PATIENCE_MS or self._closing:
+                deliveries.append((ticket, error))
+            if not self._closing:
+                self._failing.append(ticket)
+        self._failing_until_ms = now_ms + RETRY_MS
+        self._deliver(deliveries)
+
+    def _single_out(self, batch: list[Ticket], error: Exception) -> None:
+        """One operation broke the transaction: find it, so that its neighbours are not lost with it."""
+        if len(batch) == 1:
+            self._deliver([(batch[0], _wrapped(error))])
+            return
+        for ticket in batch:
+            self._commit([ticket])
+
+    def _deliver(self, deliveries: list[tuple[Ticket, Any]]) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Ticket, Any]]] = {}
+        with self._fate:
+            for ticket, outcome in deliveries:
+                if ticket.delivered:
+                    continue
+                ticket.outcome = outcome
+                ticket.delivered = True
+                if ticket.abandoned:
+                    if isinstance(outcome, Granted):
+                        self._queue.append(Ticket(Void(outcome.attempt_id), 0))
+                elif ticket.loop is not None:
+                    by_loop.setdefault(ticket.loop, []).append((ticket, outcome))
+                elif ticket.lock is not None:
+                    ticket.lock.release()
+        for loop, answers in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(_resolve, answers)
+            except RuntimeError:
+                # The loop was closed under its callers: nobody will use these grants.
+                for ticket, outcome in answers:
+                    if isinstance(outcome, Granted):
+                        self._queue.append(Ticket(Void(ticket.outcome.attempt_id), 0))
+
+
+def _resolve(answers: list[tuple[Ticket, Any]]) -> None:
+    for ticket, outcome in answers:
+        if ticket.future is not None and not ticket.future.done():
+            ticket.future.set_result(outcome)
+
+
+def _full(denial: Denial) -> QueueFullError:
+    error = QueueFullError(f"too many calls wait for {denial.allowance.name!r} already")
+    error.retry_after_seconds = max(denial.wait_ms, 1_000) / 1000
+    return error
+
+
+def _wrapped(error: Exception) -> BursarError:
+    if isinstance(error, BursarError):
+        return error
+    wrapped = StoreUnavailableError(f"the books refused an operation: {type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped
