@@ -1,0 +1,54 @@
+"""The simulator's own pages, below /sim: the record, the bill, look-ups, faults and reset. No provider has these; tests and demos do."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from bursar.sim.exchange import Desk
+from bursar.sim.faults import read_rules
+from bursar.sim.record import read_record
+
+
+def add_control_routes(app: web.Application, desk: Desk) -> None:
+    """GET record, bill, requests/{id}, faults; POST faults, reset."""
+
+    async def record(request: web.Request) -> web.StreamResponse:
+        path = desk.config.record
+        entries = desk.record.entries() if path is None else await asyncio.to_thread(read_record, path)
+        return show(entries)
+
+    async def bill(request: web.Request) -> web.StreamResponse:
+        return show(desk.record.bill())
+
+    async def find(request: web.Request) -> web.StreamResponse:
+        return show(desk.record.find(request.match_info["id"]))
+
+    async def faults(request: web.Request) -> web.StreamResponse:
+        return show(desk.faults.rules)
+
+    async def set_faults(request: web.Request) -> web.StreamResponse:
+        try:
+            rules = read_rules(await request.read())
+        except ValueError as error:
+            return show({"error": str(error)}, status=400)
+        desk.faults.replace(rules)
+        return show(desk.faults.rules)
+
+    async def reset(request: web.Request) -> web.StreamResponse:
+        desk.reset()
+        return show(desk.record.bill())
+
+    app.router.add_get("/sim/record", record)
+    app.router.add_get("/sim/bill", bill)
+    app.router.add_get("/sim/requests/{id}", find)
+    app.router.add_get("/sim/faults", faults)
+    app.router.add_post("/sim/faults", set_faults)
+    app.router.add_post("/sim/reset", reset)
+
+
+def show(body: Any, status: int = 200) -> web.StreamResponse:
+    return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")

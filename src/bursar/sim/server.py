@@ -1,0 +1,168 @@
+"""The simulator on a port: routes, start and stop.
+
+`running` starts it inside a test's event loop; `serve` blocks until Ctrl-C or SIGTERM, after saying where it is in
+one JSON line on stdout. Stopping wakes every answer that is still being generated, so that each is billed before the
+process ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import msgspec
+from aiohttp import web
+
+from bursar.sim import forms
+from bursar.sim.admission import admit_chat, admit_embedding, check_key
+from bursar.sim.asks import read_chat, read_embedding
+from bursar.sim.config import SimConfig
+from bursar.sim.control import add_control_routes, show
+from bursar.sim.delivery import ClientLeftError, send_failure, send_unserved, send_whole
+from bursar.sim.embeddings import embed
+from bursar.sim.exchange import FORMS, Desk, Exchange
+from bursar.sim.failures import Failure, RefusedRequestError, unknown_model
+from bursar.sim.forms import Form
+from bursar.sim.streaming import Sending
+from bursar.sim.usage import Usage
+
+SHUTDOWN_SECONDS = 2.0
+Answering = Callable[[Exchange, web.Request], Awaitable[web.StreamResponse]]
+
+
+async def answer_chat(exchange: Exchange, request: web.Request) -> web.StreamResponse:
+    """POST chat/completions, streamed or not."""
+    check_key(exchange, request.headers)
+    ask = read_chat(await read_body(request))
+    admit_chat(exchange, ask, request.headers)
+    generation = exchange.generation
+    assert generation is not None
+    if exchange.fault is not None:
+        unserved = await send_unserved(exchange, request, exchange.fault, generation.usage)
+        if unserved is not None:
+            return unserved
+    if ask.stream:
+        return await Sending(exchange, request, generation, include_usage=ask.include_usage).run()
+    usage = exchange.form.usage(generation.usage, generation.bill)
+    body = forms.reply(exchange.form, exchange.stamp, generation, usage)
+    return await send_whole(exchange, request, body, generation.usage)
+
+
+async def answer_embedding(exchange: Exchange, request: web.Request) -> web.StreamResponse:
+    """POST embeddings."""
+    check_key(exchange, request.headers)
+    ask = read_embedding(await read_body(request))
+    admit_embedding(exchange, ask, request.headers)
+    if exchange.fault is not None:
+        unserved = await send_unserved(exchange, request, exchange.fault, Usage(ask.prompt_tokens(), 0))
+        if unserved is not None:
+            return unserved
+    body, usage = embed(exchange, ask)
+    return await send_whole(exchange, request, body, usage)
+
+
+async def read_body(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise RefusedRequestError(Failure(413, "request_too_large", "The request body is too large.")) from error
+
+
+def make_app(desk: Desk) -> web.Application:
+    """All routes over one desk."""
+    app = web.Application(client_max_size=desk.config.body_bytes_max)
+    for form in FORMS:
+        app.router.add_post(f"{form.prefix}/chat/completions", entry(desk, form, "chat", answer_chat))
+        app.router.add_post(f"{form.prefix}/embeddings", entry(desk, form, "embeddings", answer_embedding))
+        add_model_routes(app, desk, form)
+    add_control_routes(app, desk)
+    return app
+
+
+def entry(desk: Desk, form: Form, kind: str, answering: Answering) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """One billed route: whatever is refused on the way becomes the provider's own error."""
+
+    async def respond(request: web.Request) -> web.StreamResponse:
+        exchange = desk.open(form, kind, request.headers)
+        try:
+            return await answering(exchange, request)
+        except RefusedRequestError as refused:
+            return await send_failure(exchange, refused.failure)
+        except ClientLeftError:
+            return web.Response()
+
+    return respond
+
+
+def add_model_routes(app: web.Application, desk: Desk, form: Form) -> None:
+    shelf = desk.shelves[form.name]
+
+    async def models(request: web.Request) -> web.StreamResponse:
+        rows = [form.model_row(model) for model in shelf.models.values()]
+        return show({"object": "list", "data": rows} if not form.falls_back else {"data": rows})
+
+    async def model(request: web.Request) -> web.StreamResponse:
+        name = request.match_info["model"]
+        found = shelf.find(name)
+        if found is None:
+            return show(form.failure_body(unknown_model(name)), status=404)
+        return show(form.model_row(found))
+
+    app.router.add_get(f"{form.prefix}/models", models)
+    app.router.add_get(form.prefix + "/models/{model:.+}", model)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningSim:
+    """A simulator that listens. `url` has no slash at its end; a client's base_url is `url + "/openai/v1"`."""
+
+    url: str
+    desk: Desk
+
+
+@contextlib.asynccontextmanager
+async def running(config: SimConfig | None = None) -> AsyncIterator[RunningSim]:
+    """A simulator inside this event loop, listening until the block ends. Raises OSError where it cannot listen."""
+    config = config or SimConfig()
+    desk = Desk(config)
+    runner = web.AppRunner(make_app(desk), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, handle_signals=False)
+    try:
+        await runner.setup()
+        await web.TCPSite(runner, config.host, config.port, backlog=1024).start()
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        yield RunningSim(f"http://{host}:{runner.addresses[0][1]}", desk)
+    finally:
+        desk.clock.hurry()
+        await runner.cleanup()
+        desk.close()
+
+
+def serve(config: SimConfig, *, until_stdin_ends: bool = False) -> int:
+    """Run until Ctrl-C, SIGTERM or, if asked, the end of stdin. Returns the exit code."""
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(config, until_stdin_ends=until_stdin_ends))
+    return 0
+
+
+def stop_at_end_of_stdin(stop: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 4096):
+        stop.set()
+
+
+async def _serve(config: SimConfig, *, until_stdin_ends: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: asyncio.run turns Ctrl-C into KeyboardInterrupt
+            loop.add_signal_handler(number, stop.set)
+    if until_stdin_ends:
+        loop.add_reader(sys.stdin.fileno(), stop_at_end_of_stdin, stop)
+    async with running(config) as sim:
+        sys.stdout.buffer.write(msgspec.json.encode({"url": sim.url, "seed": config.seed}) + b"\n")
+        sys.stdout.buffer.flush()
+        await stop.wait()

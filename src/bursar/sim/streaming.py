@@ -1,0 +1,186 @@
+"""Sends an answer as server-sent events, and bends the stream as the fault says.
+
+Generating and sending are apart: a provider that goes on when its client leaves has its bill settled when generation
+ends, however slowly the client reads; without latency that is before the first byte. A provider that stops on cancel
+bills the prompt and what it had sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import chain, zip_longest
+
+from aiohttp import web
+
+from bursar.sim import forms
+from bursar.sim.admission import fault_failure
+from bursar.sim.delivery import ClientLeftError, bend_usage, hang_up, left, pause
+from bursar.sim.exchange import Exchange
+from bursar.sim.forms import DONE, Json, Stamp, Tail, event
+from bursar.sim.generation import Generation
+
+EVENT_STREAM = "text/event-stream; charset=utf-8"
+
+
+class StreamOverError(Exception):
+    """The fault has ended the stream; nothing more is to be sent."""
+
+
+class Sending:
+    """One stream on its way. `tokens_sent` counts completion tokens, for providers that bill what they sent."""
+
+    def __init__(self, exchange: Exchange, request: web.Request, generation: Generation, *, include_usage: bool) -> None:
+        self.exchange = exchange
+        self.request = request
+        self.generation = generation
+        self.include_usage = include_usage
+        self.tokens_sent = 0
+        self.stamp: Stamp = exchange.stamp
+        self.envelope: Json = exchange.form.envelope(self.stamp, "chat.completion.chunk")
+        if exchange.form.name in ("openai", "generic") and include_usage:
+            self.envelope["usage"] = None
+        content_type = "text/plain" if self._fault_is("wrong_content_type") else EVENT_STREAM
+        headers = [*exchange.answer_headers(), ("Content-Type", content_type), ("Cache-Control", "no-cache")]
+        self.response = web.StreamResponse(headers=headers)
+
+    async def run(self) -> web.StreamResponse:
+        """Send everything. Whatever happens, the exchange is settled when this returns."""
+        timer = self._settle_when_generated()
+        try:
+            await self._open()
+            await self._content()
+            self._settle_in_full()
+            await self._end()
+        except StreamOverError:
+            pass
+        except (ClientLeftError, ConnectionError):
+            self._settle_left()
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self._settle_left()
+        return self.response
+
+    def _fault_is(self, *kinds: str) -> bool:
+        return self.exchange.fault is not None and self.exchange.fault.kind in kinds
+
+    def _fault_position(self, count: int) -> int | None:
+        """Before which content chunk the fault strikes, of so many; None where it has no place among them."""
+        fault = self.exchange.fault
+        if fault is None:
+            return None
+        usual = {"drop": 0, "malformed_json": 0, "error_in_stream": 0, "truncate": count // 2, "oversized": 0}.get(fault.kind)
+        position = usual if fault.after_chunks is None else fault.after_chunks
+        return None if position is None else min(position, count)
+
+    def _settle_when_generated(self) -> asyncio.TimerHandle | None:
+        if self.exchange.stops_when_left or self._fault_is("error_in_stream"):
+            return None
+        seconds = self.exchange.pace.generation_seconds(self.generation.usage.completion_tokens)
+        if not seconds:
+            self._settle_in_full()
+            return None
+        return asyncio.get_running_loop().call_later(seconds, self._settle_in_full)
+
+    def _settle_in_full(self) -> None:
+        fault = self.exchange.fault
+        usage = self.generation.usage if fault is None or fault.bills else None
+        self.exchange.settle(200, usage, aborted=left(self.request))
+
+    def _settle_left(self) -> None:
+        if self.exchange.stops_when_left:
+            self.exchange.settle(200, self.generation.usage_after(self.tokens_sent), aborted=True)
+        else:
+            self._settle_in_full()
+
+    async def _open(self) -> None:
+        exchange, fault = self.exchange, self.exchange.fault
+        if exchange.pace.first_token_seconds:
+            await pause(exchange, self.request, exchange.pace.first_token_seconds)
+        if fault is not None and fault.kind == "stall" and fault.after_chunks is None:
+            await pause(exchange, self.request, fault.seconds)
+        await self.response.prepare(self.request)
+        if self._fault_is("empty"):
+            await self.response.write_eof()
+            raise StreamOverError
+        if exchange.form.comment:
+            await self.response.write(exchange.form.comment)
+
+    async def _content(self) -> None:
+        form, exchange = self.exchange.form, self.exchange
+        for choice in self.generation.choices:
+            opening: Json = {"role": "assistant", "content": None if choice.tool_calls else ""}
+            await self._send(forms.chunk(form, self.envelope, choice.index, opening))
+        columns = [
+            [(choice.index, delta, tokens) for delta, tokens in forms.deltas(form, choice)] for choice in self.generation.choices
+        ]
+        ordered = [step for step in chain.from_iterable(zip_longest(*columns)) if step is not None]
+        strikes_at = self._fault_position(len(ordered))
+        for number, (index, delta, tokens) in enumerate(ordered):
+            body = forms.chunk(form, self.envelope, index, delta)
+            if number == strikes_at and not await self._strike(body):
+                continue
+            await self._send(body, tokens)
+        if strikes_at == len(ordered):
+            await self._strike({})
+        if exchange.stops_when_left and left(self.request):
+            raise ClientLeftError
+
+    async def _send(self, body: Json, tokens: int = 0) -> None:
+        exchange = self.exchange
+        frame = event(body)
+        if exchange.pace.token_seconds and tokens:
+            await pause(exchange, self.request, exchange.pace.token_seconds * tokens)
+        elif exchange.stops_when_left:
+            await asyncio.sleep(0)
+        await self.response.write(frame + frame if tokens and self._fault_is("duplicate_chunks") else frame)
+        self.tokens_sent += tokens
+
+    async def _strike(self, body: Json) -> bool:
+        """Let the fault act before a chunk. Returns whether that chunk is still to be sent; {} stands for none."""
+        fault = self.exchange.fault
+        assert fault is not None
+        if fault.kind == "stall":
+            await pause(self.exchange, self.request, fault.seconds)
+        elif fault.kind == "drop":
+            self._settle_cut()
+            await hang_up(self.request, reset=True)
+            raise StreamOverError
+        elif fault.kind == "truncate":
+            self._settle_cut()
+            await self.response.write_eof()
+            raise StreamOverError
+        elif fault.kind == "error_in_stream":
+            failure = fault_failure(fault)
+            usage = self.generation.usage_after(self.tokens_sent) if fault.bills else None
+            self.exchange.settle(200, usage, failure=failure)
+            await self.response.write(self.exchange.form.stream_failure(self.stamp, failure))
+            await self.response.write_eof()
+            raise StreamOverError
+        elif fault.kind == "malformed_json" and body:
+            frame = event(body)
+            await self.response.write(frame[: len(frame) // 2] + b"\n\n")
+            return False
+        elif fault.kind == "oversized" and body:
+            await self.response.write(event(forms.chunk(self.exchange.form, self.envelope, 0, {"content": "x" * fault.body_bytes})))
+            return False
+        return True
+
+    def _settle_cut(self) -> None:
+        """The provider has generated it all: only the connection failed."""
+        fault = self.exchange.fault
+        self.exchange.settle(200, self.generation.usage if fault is None or fault.bills else None)
+
+    async def _end(self) -> None:
+        form, fault = self.exchange.form, self.exchange.fault
+        generation = self.generation
+        usage = bend_usage(form.usage(generation.usage, generation.bill), fault)
+        tail = Tail(self.stamp, generation.choices, usage, self.include_usage)
+        frames = [event(body) for body in form.tail(form, tail)]
+        if self._fault_is("duplicate_chunks"):
+            frames.append(frames[-1])
+        if not self._fault_is("no_done"):
+            frames.append(DONE)
+        for frame in frames:
+            await self.response.write(frame)
+        await self.response.write_eof()
