@@ -14,19 +14,36 @@ FailedKind = Literal["connect", "pool", "timeout", "broken", "too_large", "cance
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One HTTP request to make: always a POST of `body` to `url`."""
+    """One HTTP request to make: always a POST of `body` to `url`.
+
+    `headers` leaves out what the connection decides: Host, Content-Length, Transfer-Encoding and Connection.
+    """
 
     provider: str  # the pool it belongs to
     url: str
     headers: Mapping[str, str]
     body: bytes
-    stream: bool  # hand out the body as it arrives when the status is below 400
+    stream: bool  # hand out the body as it arrives when the status is below 300
     deadline_ms: int | None  # epoch ms (clock of the driver) after which the whole exchange must have ended
+
+
+@dataclass(slots=True)
+class Progress:
+    """What is known of an exchange while it runs, for whoever started it and may be cancelled meanwhile.
+
+    sent: False only while provably no byte of the request was sent. It never goes back to False.
+    """
+
+    sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A reply read to its end: every one that was not streamed, and every status of 400 or more."""
+    """A reply read to its end: every one that was not streamed, and every status of 300 or more.
+
+    The body is decoded; `content-encoding` and `content-length` still say what they said on the wire. The body of a
+    status of 400 or more is cut at a bound.
+    """
 
     status: int
     headers: Mapping[str, str]  # lower-case names
@@ -45,10 +62,10 @@ class Opened:
 class Failed:
     """No reply, or a broken one.
 
-    `connect`: no connection (DNS, refused, TLS). `pool`: no seat within the pool timeout. `timeout`: a limit on time or
-    the deadline. `broken`: the connection or the body ended too early or made no sense. `too_large`: the body passed its
-    bound. `cancelled`: the caller gave up. `closed`: the transport is closed. `status` and `headers` are of the head, if
-    one came.
+    `connect`: no connection (DNS, refused, TLS, proxy). `pool`: no seat within the pool timeout. `timeout`: a limit on
+    time or the deadline. `broken`: the connection or the body ended too early or made no sense. `too_large`: the body
+    passed its bound. `cancelled`: the caller let go of the body. `closed`: the transport is closed. `status` and
+    `headers` are those of the head, if one came.
     """
 
     kind: FailedKind
