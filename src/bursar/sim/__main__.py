@@ -23,13 +23,13 @@ class OneLineParser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    found = OneLineParser(prog="bursar sim", description="A provider to practise on: bills, limits and fails like a real one.")
+    found = OneLineParser(prog="bursar sim", description="A provider to practise on: it bills, limits and fails.")
     found.add_argument("--host", default="127.0.0.1")
     found.add_argument("--port", type=int, default=0, help="0 takes a free one")
     found.add_argument("--seed", type=int, default=0, help="decides every text, wait and chance")
     found.add_argument("--latency", type=float, default=0.0, help="0 answers at once, 1 is realistic")
     found.add_argument("--record", type=Path, metavar="FILE", help="append each billed request to this JSONL file")
-    found.add_argument("--key-prefix", action="append", metavar="PREFIX", help="what good API keys begin with (sk-sim-)")
+    found.add_argument("--key-prefix", action="append", metavar="PREFIX", help="of good API keys (sk-sim-)")
     found.add_argument("--limit", action="append", default=[], metavar="PROVIDER:requests=N,tokens=N")
     found.add_argument("--fault", action="append", default=[], metavar="KIND[:VALUE][,NAME=VALUE...]")
     found.add_argument("--model", action="append", default=[], metavar="PROVIDER/MODEL=INPUT,OUTPUT[,CACHED]")

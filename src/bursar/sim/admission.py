@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from bursar.sim import text
 from bursar.sim.asks import ChatAsk, EmbeddingAsk
 from bursar.sim.exchange import Exchange
-from bursar.sim.failures import Failure, RefusedRequestError, from_status, invalid, no_key, unknown_model, wrong_key
+from bursar.sim.failures import Failure, RefusedRequestError, from_status, invalid, unknown_model
 from bursar.sim.faults import Fault, parse_fault
 from bursar.sim.generation import generate
 from bursar.sim.limits import RateDenial
+from bursar.sim.lookups import key_failure
 from bursar.sim.prices import Model
 from bursar.sim.wishes import Wishes
 
@@ -25,11 +26,9 @@ def check_key(exchange: Exchange, headers: Mapping[str, str]) -> None:
     """Refuse a missing or unknown API key, where the provider needs one."""
     if not exchange.form.needs_key:
         return
-    scheme, _, key = headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
-        raise RefusedRequestError(no_key())
-    if not key.startswith(exchange.desk.config.key_prefixes):
-        raise RefusedRequestError(wrong_key(key))
+    failure = key_failure(headers, exchange.desk.config.key_prefixes)
+    if failure is not None:
+        raise RefusedRequestError(failure)
 
 
 def admit_chat(exchange: Exchange, ask: ChatAsk, headers: Mapping[str, str]) -> None:
@@ -98,7 +97,7 @@ def choose_model(exchange: Exchange, ask: ChatAsk, given: Fault | None) -> None:
         strikes = given is not None and (given.kind != "model_down" or number == 0)
         exchange.model = model
         exchange.fault = given if strikes else exchange.desk.faults.meet(form.name, model.id)
-        if exchange.fault is None or exchange.fault is given and exchange.fault.kind != "model_down":
+        if exchange.fault is None or (exchange.fault is given and given.kind != "model_down"):
             return
         if not goes_elsewhere(exchange.fault):
             return
@@ -122,8 +121,8 @@ def check_limits_of_output(exchange: Exchange, ask: ChatAsk) -> None:
     limit = ask.output_limit
     if limit is not None and limit > model.output_tokens_max:
         message = (
-            f"max_tokens is too large: {limit}. This model supports at most {model.output_tokens_max} completion tokens, "
-            f"whereas you provided {limit}."
+            f"max_tokens is too large: {limit}. This model supports at most {model.output_tokens_max} completion "
+            f"tokens, whereas you provided {limit}."
         )
         raise RefusedRequestError(invalid(message, "max_tokens", "invalid_value"))
     if ask.stream_options is not None and not ask.stream:
@@ -159,7 +158,7 @@ def rate_failure(exchange: Exchange, denial: RateDenial) -> Failure:
         message,
         kind=denial.meter,
         retry_after_ms=denial.wait_ms,
-        headers=(("limit", str(denial.limit)),),
+        limit=denial.limit,
     )
 
 

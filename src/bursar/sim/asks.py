@@ -1,4 +1,4 @@
-"""What a client asks for: a JSON body turned into a ChatAsk or an EmbeddingAsk, or refused as a provider would refuse it.
+"""What a client asks for: a JSON body turned into a ChatAsk or an EmbeddingAsk, or refused as a provider would.
 
 Unknown fields are let through, as providers do; known ones must have their type and range. Never looks at models or
 prices.
@@ -166,7 +166,7 @@ def read_chat(body: bytes) -> ChatAsk:
     if not ask.model and not ask.models:
         raise RefusedRequestError(invalid("you must provide a model parameter"))
     if not ask.messages:
-        message = "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead."
+        message = "Invalid 'messages': empty array. Expected an array with minimum length 1."
         raise RefusedRequestError(invalid(message, "messages", "empty_array"))
     for name, number in (("max_tokens", ask.max_tokens), ("max_completion_tokens", ask.max_completion_tokens)):
         if number is not None and number < 1:

@@ -1,4 +1,4 @@
-"""The simulator's own pages, below /sim: the record, the bill, look-ups, faults and reset. No provider has these; tests and demos do."""
+"""The simulator's own pages, below /sim: the record, the bill, look-ups, faults and reset. No provider has these."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aiohttp import web
 
 from bursar.sim.exchange import Desk
 from bursar.sim.faults import read_rules
-from bursar.sim.record import read_record
+from bursar.sim.record import keys_of, read_record
 
 
 def add_control_routes(app: web.Application, desk: Desk) -> None:
@@ -25,7 +25,11 @@ def add_control_routes(app: web.Application, desk: Desk) -> None:
         return show(desk.record.bill())
 
     async def find(request: web.Request) -> web.StreamResponse:
-        return show(desk.record.find(request.match_info["id"]))
+        name, path = request.match_info["id"], desk.config.record
+        found = desk.record.find(name)
+        if not found and path is not None:  # older than what is kept in memory
+            found = [entry for entry in await asyncio.to_thread(read_record, path) if name in keys_of(entry)]
+        return show(found)
 
     async def faults(request: web.Request) -> web.StreamResponse:
         return show(desk.faults.rules)
@@ -35,7 +39,7 @@ def add_control_routes(app: web.Application, desk: Desk) -> None:
             rules = read_rules(await request.read())
         except ValueError as error:
             return show({"error": str(error)}, status=400)
-        desk.faults.replace(rules)
+        desk.faults.enforce(rules)
         return show(desk.faults.rules)
 
     async def reset(request: web.Request) -> web.StreamResponse:

@@ -23,7 +23,7 @@ from bursar.sim.usage import Usage
 
 JSON_TYPE = "application/json"
 WATCH_SECONDS = 0.05
-HTML_PAGE = b"<!DOCTYPE html>\n<html><head><title>%d</title></head><body><center><h1>%d</h1></center><hr>sim</body></html>\n"
+HTML_PAGE = b"<!DOCTYPE html>\n<html><head><title>%d</title></head><body><h1>%d</h1><hr>sim</body></html>\n"
 ABSURD_NUMBERS: dict[str, Any] = {
     "negative": -5,
     "strings": "many",
@@ -67,7 +67,7 @@ async def send_failure(exchange: Exchange, failure: Failure) -> web.StreamRespon
 async def send_unserved(
     exchange: Exchange, request: web.Request, fault: Fault, usage: Usage | None
 ) -> web.StreamResponse | None:
-    """The answer of a fault that serves nothing: a status, a page, an error object or no byte at all; None for others."""
+    """The answer of a fault that serves nothing: a status, a page, an error object, no byte; None for others."""
     if fault.kind not in ("status", "html", "refuse", "error_body", "model_down"):
         return None
     billed = usage if fault.bills else None
@@ -115,7 +115,7 @@ async def send_whole(exchange: Exchange, request: web.Request, body: Json, usage
 
 
 async def generate_for(exchange: Exchange, request: web.Request, usage: Usage) -> None:
-    """Wait as long as generating takes. If the client leaves: settle as the provider does, and raise ClientLeftError."""
+    """Wait while generating. If the client leaves: settle as the provider does, and raise ClientLeftError."""
     pace = exchange.pace
     seconds = pace.generation_seconds(usage.completion_tokens)
     if not seconds:
@@ -154,9 +154,7 @@ def bend_body(body: Json, fault: Fault) -> None:
             body["padding"] = "x" * fault.body_bytes
 
 
-def answer(
-    body: bytes, headers: HeaderList, *, status: int = 200, content_type: str = JSON_TYPE
-) -> web.StreamResponse:
+def answer(body: bytes, headers: HeaderList, *, status: int = 200, content_type: str = JSON_TYPE) -> web.StreamResponse:
     return web.Response(body=body, status=status, headers=[*headers, ("Content-Type", content_type)])
 
 

@@ -1,4 +1,4 @@
-"""Vectors of unit length, drawn from the digest of seed, model and input: the same text has the same vector everywhere."""
+"""Vectors of unit length, drawn from the digest of seed, model and input: one text has one vector everywhere."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Desk:
     def reset(self) -> None:
         """As if just started: no record, no faults but the configured ones, empty rate limits."""
         self.record.reset()
-        self.faults.replace(self.config.rules)
+        self.faults.enforce(self.config.rules)
         self.meters = self._fresh_meters()
 
     def close(self) -> None:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A refusal. `kind` is OpenAI's `type`; `retry_after_ms` is None where coming back is no use."""
+    """A refusal. `kind` is OpenAI's `type`; `retry_after_ms` is None where coming back is no use; `subject` is the
+    model that is unknown, `limit` the rate that is reached.
+    """
 
     status: int
     code: str | None
@@ -18,7 +20,8 @@ class Failure:
     kind: str = "invalid_request_error"
     param: str | None = None
     retry_after_ms: int | None = None
-    headers: tuple[tuple[str, str], ...] = ()
+    subject: str = ""
+    limit: int | None = None
 
 
 class RefusedRequestError(Exception):
@@ -30,7 +33,7 @@ class RefusedRequestError(Exception):
 
 
 def no_key() -> Failure:
-    message = "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth."
+    message = "You didn't provide an API key. Provide it in an Authorization header using Bearer auth."
     return Failure(401, None, message)
 
 
@@ -40,7 +43,8 @@ def wrong_key(key: str) -> Failure:
 
 
 def unknown_model(name: str) -> Failure:
-    return Failure(404, "model_not_found", f"The model `{name}` does not exist or you do not have access to it.")
+    message = f"The model `{name}` does not exist or you do not have access to it."
+    return Failure(404, "model_not_found", message, subject=name)
 
 
 def invalid(message: str, param: str | None = None, code: str | None = None, status: int = 400) -> Failure:
@@ -69,7 +73,8 @@ _BY_STATUS: dict[int, tuple[str, str | None, str]] = {
 
 def from_status(status: int, code: str | None = None, retry_after_ms: int | None = None) -> Failure:
     """The failure a provider would give with this status; `insufficient_quota` has its own type."""
-    kind, usual, message = _BY_STATUS.get(status, ("server_error" if status >= 500 else "api_error", None, f"Status {status}."))
+    unlisted = ("server_error" if status >= 500 else "api_error", None, f"Status {status}.")
+    kind, usual, message = _BY_STATUS.get(status, unlisted)
     if code == "insufficient_quota":
         kind = "insufficient_quota"
         message = "You exceeded your current quota, please check your plan and billing details."

@@ -83,7 +83,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A fault that requests meet: of one provider and model or of all, so many times or for ever, always or by chance."""
+    """A fault that requests meet: of one provider and model or all, so many times or for ever, always or by chance."""
 
     fault: Fault
     provider: str | None = None
@@ -177,9 +177,9 @@ class FaultBook:
 
     def __init__(self, seed: int, rules: tuple[Rule, ...] = ()) -> None:
         self._seed = seed
-        self.replace(rules)
+        self.enforce(rules)
 
-    def replace(self, rules: tuple[Rule, ...] | list[Rule]) -> None:
+    def enforce(self, rules: tuple[Rule, ...] | list[Rule]) -> None:
         """Put these rules in force instead of the ones before; chances start again from the seed."""
         self.rules = list(rules)
         self._chance = [random.Random(f"fault {self._seed} {index}") for index in range(len(self.rules))]

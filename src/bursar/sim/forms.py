@@ -1,4 +1,4 @@
-"""What differs between providers, as one row each, and what the OpenAI-compatible ones share: replies, chunks and tails.
+"""What differs between providers, as one row each, and what they share: replies, chunks and tails.
 
 A Form is data and a few pure encoders. Never reads a request, never sends. Source: recorded responses of the four
 providers.

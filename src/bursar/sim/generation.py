@@ -90,7 +90,7 @@ def generate(ask: ChatAsk, model: Model, words: text.Words, seed: int, wishes: W
         if tools:
             choices.append(tool_choice(tools, index, limit, choice_digest))
         else:
-            choices.append(text_choice(model, words, wishes, index, limit, choice_digest))
+            choices.append(text_choice(model, words, wishes, index=index, limit=limit, choice_digest=choice_digest))
     cached = min(wishes.cached_tokens, prompt_tokens)
     written = min(wishes.cache_write_tokens, prompt_tokens - cached) if model.card.cache_write is not None else 0
     usage = Usage(
@@ -103,7 +103,9 @@ def generate(ask: ChatAsk, model: Model, words: text.Words, seed: int, wishes: W
     return Generation(model, choices, usage)
 
 
-def text_choice(model: Model, words: text.Words, wishes: Wishes, index: int, limit: int, choice_digest: int) -> Choice:
+def text_choice(
+    model: Model, words: text.Words, wishes: Wishes, *, index: int, limit: int, choice_digest: int
+) -> Choice:
     """A choice of text: echoed or drawn, thought about first where the model reasons, cut at the limit."""
     if wishes.echo is not None:
         pieces = text.split_pieces(wishes.echo)

@@ -1,4 +1,4 @@
-"""The form of a plain OpenAI-compatible server, as vLLM and Ollama speak it: no key, no limits shown, no ids in headers."""
+"""The form of a plain OpenAI-compatible server, as vLLM and Ollama speak it: no key, no ids or limits in headers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenRouter's form: the cost in every usage, its own error bodies, comments in streams, and fallbacks between models."""
+"""OpenRouter's form: the cost in every usage, its own error bodies, comments in streams, fallbacks between models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from bursar.sim.prices import Bill, Model, usd
 from bursar.sim.usage import Usage
 
 UPSTREAMS = {"openai": "OpenAI", "anthropic": "Anthropic", "meta-llama": "DeepInfra"}
-ERROR_TYPES = {400: "invalid_request", 401: "authentication", 402: "payment_required", 404: "not_found", 429: "rate_limit_exceeded"}
+ERROR_TYPES = {
+    400: "invalid_request",
+    401: "authentication",
+    402: "payment_required",
+    404: "not_found",
+    429: "rate_limit_exceeded",
+}
 
 
 def upstream(model: Model) -> str:
@@ -65,7 +71,7 @@ def failure_body(failure: Failure) -> Json:
     message = failure.message
     metadata: Json = {"error_type": ERROR_TYPES.get(failure.status, "provider_error")}
     if failure.code == "model_not_found":
-        message = message.replace("The model", "No endpoints found for").replace(" does not exist or you do not have access to it", "")
+        message = f"No endpoints found for {failure.subject}."
     if failure.status == 401:
         message = "No auth credentials found" if failure.code is None else "User not found."
     if failure.code is not None:
@@ -79,7 +85,7 @@ def failure_headers(failure: Failure, now_ms: int) -> HeaderList:
     found = retry_after(failure)
     if failure.status == 429 and failure.retry_after_ms is not None:
         found += [
-            ("X-RateLimit-Limit", dict(failure.headers).get("limit", "20")),
+            ("X-RateLimit-Limit", str(failure.limit or 20)),
             ("X-RateLimit-Remaining", "0"),
             ("X-RateLimit-Reset", str(now_ms + failure.retry_after_ms)),
         ]

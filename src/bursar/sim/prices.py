@@ -46,7 +46,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What one request costs, in nano-USD: the total, and its two halves for cost_details (each rounded up by itself)."""
+    """What one request costs, in nano-USD: the total, and its two halves, each rounded up by itself."""
 
     nano_usd: int
     input_nano_usd: int
@@ -173,9 +173,9 @@ def parse_model(text: str) -> tuple[str, Model]:
     provider, _, model = name.partition("/")
     parts = prices.split(",")
     if provider not in TABLE or not model:
-        raise ValueError(f"model {text!r}: expected provider/model=INPUT,OUTPUT with provider one of {', '.join(TABLE)}")
+        raise ValueError(f"model {text!r}: expected provider/model=INPUT,OUTPUT, provider one of {', '.join(TABLE)}")
     if len(parts) not in (2, 3) or not all(part.strip().isdecimal() for part in parts):
-        raise ValueError(f"model {text!r}: expected two or three prices in whole pico-USD per token, as in 150000,600000")
+        raise ValueError(f"model {text!r}: expected two or three prices in pico-USD per token, as in 150000,600000")
     numbers = [int(part) for part in parts]
     card = PriceCard(numbers[0], numbers[1], numbers[2] if len(numbers) == 3 else None)
     return provider, Model(model, card)

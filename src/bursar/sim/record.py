@@ -74,6 +74,10 @@ class Record:
         """The entries kept in memory, oldest first."""
         return list(self._kept)
 
+    def billed_nano_usd(self, provider: str) -> int:
+        """What one provider billed in all."""
+        return sum(nano for name, nano in self._billed_by_model.items() if name.startswith(f"{provider}/"))
+
     def bill(self) -> dict[str, object]:
         """The totals: nano-USD billed, requests recorded, and both by provider/model."""
         return {
@@ -111,13 +115,13 @@ class Record:
         self._billed_by_model[name] += entry.billed_nano_usd
         self._count_by_model[name] += 1
         self._kept.append(entry)
-        for key in _keys(entry):
+        for key in keys_of(entry):
             self._by_id.setdefault(key, []).append(entry)
         if len(self._kept) > self._kept_max:
             self._drop(self._kept.popleft())
 
     def _drop(self, entry: Entry) -> None:
-        for key in _keys(entry):
+        for key in keys_of(entry):
             kept = self._by_id[key]
             kept.pop(0)
             if not kept:
@@ -156,6 +160,7 @@ def read_record(path: Path) -> list[Entry]:
         return [msgspec.json.decode(line, type=Entry) for line in lines if line.endswith(b"\n") and line.strip()]
 
 
-def _keys(entry: Entry) -> tuple[str, ...]:
+def keys_of(entry: Entry) -> tuple[str, ...]:
+    """What an entry is found by."""
     client = entry.client_request_id
     return (entry.id,) if client is None or client == entry.id else (entry.id, client)

@@ -28,11 +28,14 @@ from bursar.sim.embeddings import embed
 from bursar.sim.exchange import FORMS, Desk, Exchange
 from bursar.sim.failures import Failure, RefusedRequestError, unknown_model
 from bursar.sim.forms import Form
+from bursar.sim.lookups import generation_page, key_failure, key_page
+from bursar.sim.openrouter import OPENROUTER
 from bursar.sim.streaming import Sending
 from bursar.sim.usage import Usage
 
 SHUTDOWN_SECONDS = 2.0
 Answering = Callable[[Exchange, web.Request], Awaitable[web.StreamResponse]]
+Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 async def answer_chat(exchange: Exchange, request: web.Request) -> web.StreamResponse:
@@ -77,14 +80,17 @@ def make_app(desk: Desk) -> web.Application:
     """All routes over one desk."""
     app = web.Application(client_max_size=desk.config.body_bytes_max)
     for form in FORMS:
-        app.router.add_post(f"{form.prefix}/chat/completions", entry(desk, form, "chat", answer_chat))
-        app.router.add_post(f"{form.prefix}/embeddings", entry(desk, form, "embeddings", answer_embedding))
+        app.router.add_post(f"{form.prefix}/chat/completions", billed_route(desk, form, "chat", answer_chat))
+        app.router.add_post(f"{form.prefix}/embeddings", billed_route(desk, form, "embeddings", answer_embedding))
         add_model_routes(app, desk, form)
+    add_lookup_routes(app, desk)
     add_control_routes(app, desk)
+    for form in FORMS:
+        app.router.add_route("*", form.prefix + "/{tail:.*}", unknown_page(form))
     return app
 
 
-def entry(desk: Desk, form: Form, kind: str, answering: Answering) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def billed_route(desk: Desk, form: Form, kind: str, answering: Answering) -> Route:
     """One billed route: whatever is refused on the way becomes the provider's own error."""
 
     async def respond(request: web.Request) -> web.StreamResponse:
@@ -93,8 +99,8 @@ def entry(desk: Desk, form: Form, kind: str, answering: Answering) -> Callable[[
             return await answering(exchange, request)
         except RefusedRequestError as refused:
             return await send_failure(exchange, refused.failure)
-        except ClientLeftError:
-            return web.Response()
+        except (ClientLeftError, ConnectionError, web.RequestPayloadError):
+            return web.Response()  # nobody is there to read it
 
     return respond
 
@@ -115,6 +121,34 @@ def add_model_routes(app: web.Application, desk: Desk, form: Form) -> None:
 
     app.router.add_get(f"{form.prefix}/models", models)
     app.router.add_get(form.prefix + "/models/{model:.+}", model)
+
+
+def add_lookup_routes(app: web.Application, desk: Desk) -> None:
+    """OpenRouter's own look-ups; they need a key as its other pages do."""
+    form = OPENROUTER
+
+    async def generation(request: web.Request) -> web.StreamResponse:
+        failure = key_failure(request.headers, desk.config.key_prefixes)
+        name = request.query.get("id", "")
+        page = generation_page(desk.record, name)
+        if failure is None and page is None:
+            failure = Failure(404, None, f"Generation {name} not found")
+        return show(page) if failure is None else show(form.failure_body(failure), status=failure.status)
+
+    async def key(request: web.Request) -> web.StreamResponse:
+        failure = key_failure(request.headers, desk.config.key_prefixes)
+        return show(key_page(desk.record)) if failure is None else show(form.failure_body(failure), status=401)
+
+    app.router.add_get(f"{form.prefix}/generation", generation)
+    app.router.add_get(f"{form.prefix}/key", key)
+
+
+def unknown_page(form: Form) -> Route:
+    async def respond(request: web.Request) -> web.StreamResponse:
+        failure = Failure(404, "unknown_url", f"Invalid URL ({request.method} {request.path})")
+        return show(form.failure_body(failure), status=404)
+
+    return respond
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,9 @@ class StreamOverError(Exception):
 class Sending:
     """One stream on its way. `tokens_sent` counts completion tokens, for providers that bill what they sent."""
 
-    def __init__(self, exchange: Exchange, request: web.Request, generation: Generation, *, include_usage: bool) -> None:
+    def __init__(
+        self, exchange: Exchange, request: web.Request, generation: Generation, *, include_usage: bool
+    ) -> None:
         self.exchange = exchange
         self.request = request
         self.generation = generation
@@ -69,9 +71,10 @@ class Sending:
         fault = self.exchange.fault
         if fault is None:
             return None
-        usual = {"drop": 0, "malformed_json": 0, "error_in_stream": 0, "truncate": count // 2, "oversized": 0}.get(fault.kind)
-        position = usual if fault.after_chunks is None else fault.after_chunks
-        return None if position is None else min(position, count)
+        usual = {"drop": 0, "malformed_json": 0, "error_in_stream": 0, "truncate": count // 2, "oversized": 0}
+        position = usual.get(fault.kind) if fault.after_chunks is None else fault.after_chunks
+        last = count - 1 if fault.kind in ("malformed_json", "oversized") else count
+        return None if position is None else min(position, last)
 
     def _settle_when_generated(self) -> asyncio.TimerHandle | None:
         if self.exchange.stops_when_left or self._fault_is("error_in_stream"):
@@ -112,7 +115,8 @@ class Sending:
             opening: Json = {"role": "assistant", "content": None if choice.tool_calls else ""}
             await self._send(forms.chunk(form, self.envelope, choice.index, opening))
         columns = [
-            [(choice.index, delta, tokens) for delta, tokens in forms.deltas(form, choice)] for choice in self.generation.choices
+            [(choice.index, delta, tokens) for delta, tokens in forms.deltas(form, choice)]
+            for choice in self.generation.choices
         ]
         ordered = [step for step in chain.from_iterable(zip_longest(*columns)) if step is not None]
         strikes_at = self._fault_position(len(ordered))
@@ -138,7 +142,7 @@ class Sending:
 
     async def _strike(self, body: Json) -> bool:
         """Let the fault act before a chunk. Returns whether that chunk is still to be sent; {} stands for none."""
-        fault = self.exchange.fault
+        form, fault = self.exchange.form, self.exchange.fault
         assert fault is not None
         if fault.kind == "stall":
             await pause(self.exchange, self.request, fault.seconds)
@@ -154,7 +158,7 @@ class Sending:
             failure = fault_failure(fault)
             usage = self.generation.usage_after(self.tokens_sent) if fault.bills else None
             self.exchange.settle(200, usage, failure=failure)
-            await self.response.write(self.exchange.form.stream_failure(self.stamp, failure))
+            await self.response.write(form.stream_failure(self.stamp, failure))
             await self.response.write_eof()
             raise StreamOverError
         elif fault.kind == "malformed_json" and body:
@@ -162,7 +166,7 @@ class Sending:
             await self.response.write(frame[: len(frame) // 2] + b"\n\n")
             return False
         elif fault.kind == "oversized" and body:
-            await self.response.write(event(forms.chunk(self.exchange.form, self.envelope, 0, {"content": "x" * fault.body_bytes})))
+            await self.response.write(event(forms.chunk(form, self.envelope, 0, {"content": "x" * fault.body_bytes})))
             return False
         return True
 

@@ -17,18 +17,19 @@ POOL_WORDS = 8192
 TOKENS_MIN = 5
 TOKENS_SPAN = 196
 
-_WORDS = (
-    "account agreed almost amber answer around audit balance because before bell between bill book bridge bright butter calm candle "
-    "careful cargo change chart clear clerk cloud coin common copper corner count credit daily debit desk double early earth eight "
-    "entry evening every exact fair figure final first five folder four garden gather gentle glass grain green harbour hold honest "
-    "hour house income ink island journal keep kind lantern large later leaf ledger letter level light line little long lower map "
-    "market measure merchant middle mill minute money morning narrow near never nine north note number ocean office often open "
-    "orange order other outer page paper part patient pencil penny plain point price proof pure quarter question quick quiet rate "
-    "ready reason record remain reserve result return river road round row rule sail same save season second settle seven shelf ship "
-    "short silver simple six small smooth south spare spend steady still stone store street sum table tally ten thank then three "
-    "through tide total town trade true twelve twenty under until upper value voucher wait warm water weigh west whole window wind "
-    "winter within word work year yellow"
-).split()
+_VOCABULARY = (
+    "account agreed almost amber answer around audit balance because before bell between bill book bridge bright "
+    "butter calm candle careful cargo change chart clear clerk cloud coin common copper corner count credit daily "
+    "debit desk double early earth eight entry evening every exact fair figure final first five folder four garden "
+    "gather gentle glass grain green harbour hold honest hour house income ink island journal keep kind lantern large "
+    "later leaf ledger letter level light line little long lower map market measure merchant middle mill minute money "
+    "morning narrow near never nine north note number ocean office often open orange order other outer page paper "
+    "part patient pencil penny plain point price proof pure quarter question quick quiet rate ready reason record "
+    "remain reserve result return river road round row rule sail same save season second settle seven shelf ship "
+    "short silver simple six small smooth south spare spend steady still stone store street sum table tally ten thank "
+    "then three through tide total town trade true twelve twenty under until upper value voucher wait warm water "
+    "weigh west whole window wind winter within word work year yellow "
+)
 _PIECES = re.compile(r"\s*\S+")
 
 
@@ -65,7 +66,7 @@ class Words:
 
     def __init__(self, seed: int) -> None:
         chooser = random.Random(f"words {seed}")
-        self._pool = [" " + word for word in chooser.choices(_WORDS, k=POOL_WORDS)]
+        self._pool = [" " + word for word in chooser.choices(_VOCABULARY.split(), k=POOL_WORDS)]
 
     def pieces(self, request_digest: int, choice: int, count: int) -> list[str]:
         """`count` words for one choice; the first is a capital and has no space before it."""

@@ -46,5 +46,5 @@ def bytes_tokens(length_bytes: int) -> int:
 
 def prompt_tokens(texts: Iterable[str], messages: int, images: int = 0, extra_bytes: int = 0) -> int:
     """Tokens of a prompt: its texts, a few a message, its images, and the bytes of its tools."""
-    inline = sum(text_tokens(text) for text in texts)
-    return inline + messages * TOKENS_PER_MESSAGE + TOKENS_PER_PROMPT + images * TOKENS_PER_IMAGE + bytes_tokens(extra_bytes)
+    inline = sum(text_tokens(text) for text in texts) + bytes_tokens(extra_bytes)
+    return inline + messages * TOKENS_PER_MESSAGE + TOKENS_PER_PROMPT + images * TOKENS_PER_IMAGE

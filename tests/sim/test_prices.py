@@ -1,0 +1,71 @@
+"""The simulator's own prices agree with genai-prices, from which the books are computed; bills round up once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import ROUND_CEILING, Decimal
+
+import pytest
+from genai_prices import Usage as ListedUsage
+from genai_prices import calc_price
+
+from bursar.sim.prices import TABLE, Model, PriceCard, Shelf, bill, parse_model, usd
+from bursar.sim.usage import Usage
+
+LISTED = [(provider, model) for provider, models in TABLE.items() if provider != "generic" for model in models]
+NAMES = [f"{provider}/{model.id}" for provider, model in LISTED]
+
+
+def listed_nano_usd(provider: str, name: str, usage: Usage) -> int:
+    listed = ListedUsage(
+        input_tokens=usage.prompt_tokens,
+        output_tokens=usage.completion_tokens or None,
+        cache_read_tokens=usage.cached_tokens or None,
+        cache_write_tokens=usage.cache_write_tokens or None,
+    )
+    price = calc_price(listed, name, provider_id=provider, genai_request_timestamp=datetime.now(UTC)).total_price
+    return int((price * 10**9).to_integral_value(ROUND_CEILING))
+
+
+@pytest.mark.parametrize(("provider", "model"), LISTED, ids=NAMES)
+def test_each_model_costs_what_genai_prices_lists(provider: str, model: Model) -> None:
+    out = 0 if model.embedding_size else 77
+    cases = [Usage(1, 0), Usage(12_345, out), Usage(1_000_000, out)]
+    if not model.embedding_size:
+        cases += [Usage(5_000, out, cached_tokens=1_234)]
+    if model.card.cache_write is not None:
+        cases += [Usage(5_000, out, 100, 200), Usage(200_000, out, 1), Usage(200_001, out, 100, 200)]
+    for usage in cases:
+        for name in {model.id, model.reported_name}:
+            assert bill(model, usage).nano_usd == listed_nano_usd(provider, name, usage), (name, usage)
+
+
+def test_a_bill_is_rounded_up_once() -> None:
+    model = Model("m", PriceCard(1, 1))
+    assert bill(model, Usage(1, 0)).nano_usd == 1
+    assert bill(model, Usage(500, 500)).nano_usd == 1
+    assert bill(model, Usage(500, 501)).nano_usd == 2
+
+
+def test_usd_reads_back_as_the_same_nano() -> None:
+    for nano in (0, 1, 27_750, 4_050, 123_456_789_012, 999_999_999_999_999):
+        assert Decimal(repr(usd(nano))) * 10**9 == nano
+
+
+def test_models_are_found_by_id_dated_name_and_variant() -> None:
+    openai = Shelf("openai")
+    assert openai.find("gpt-4o-2024-08-06") is openai.find("gpt-4o") is not None
+    assert openai.find("gpt-4o:nitro") is None
+    assert openai.find("tiny-x") is None
+    assert Shelf("openrouter").find("openai/gpt-4o:nitro") is not None
+    tiny = Shelf("generic").find("tiny-x")
+    assert tiny is not None
+    assert tiny.card == PriceCard(0)
+
+
+def test_a_written_model_is_read_or_refused_in_one_line() -> None:
+    assert parse_model("groq/openai/mine=100,200,50") == ("groq", Model("openai/mine", PriceCard(100, 200, 50)))
+    for wrong in ("mine=1,2", "nobody/mine=1,2", "groq/mine=1", "groq/mine=1,x", "groq/mine=-1,2", "groq/=1,2"):
+        with pytest.raises(ValueError, match="expected") as caught:
+            parse_model(wrong)
+        assert "\n" not in str(caught.value)
