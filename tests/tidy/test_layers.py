@@ -17,6 +17,13 @@ def test_each_layer_imports_only_those_below_it() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+def test_what_was_checked_is_this_tree() -> None:
+    # An installed copy elsewhere would be linted in its place, and always be found in order.
+    code = "import bursar; print(bursar.__path__[0])"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert Path(ran.stdout.strip()) == SOURCE
+
+
 def test_rules_need_the_standard_library_alone() -> None:
     foreign = {}
     for path in python_files(SOURCE / "rules"):

@@ -24,7 +24,6 @@ _IGNORED = {
 }
 
 
-@cache
 def files() -> tuple[Path, ...]:
     """Every file that is tracked or about to be; without git, every file that is not a tool's leaving."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
