@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from bursar.sim.config import SimConfig
 from bursar.sim.limits import MINUTE_MS, Bucket, Meter, RateLimit, go_duration, parse_limit
 from tests.sim.client import Caller, calling
-from bursar.sim.config import SimConfig
 
 
 def test_a_bucket_says_exactly_when_it_fits() -> None:

@@ -62,7 +62,9 @@ def test_wishes_are_read_from_the_last_user_message() -> None:
     )
     assert read_wishes("[[tokens=x]]").tokens is None
     assert read_wishes("[[echo]] hi there ").echo == "hi there"
-    ask = ChatAsk("m", [Message("user", "[[tokens=3]]"), Message("user", "[[tokens=4]]"), Message("system", "[[tokens=5]]")])
+    ask = ChatAsk(
+        "m", [Message("user", "[[tokens=3]]"), Message("user", "[[tokens=4]]"), Message("system", "[[tokens=5]]")]
+    )
     assert ask.wishes().tokens == 4
     assert ChatAsk("m", [Message("system", "[[tokens=5]]")]).wishes() is NO_WISHES
 

@@ -6,7 +6,6 @@ writes once: what comes later changes nothing.
 
 from __future__ import annotations
 
-import itertools
 import secrets
 import time
 from collections.abc import Mapping
@@ -62,11 +61,12 @@ class Desk:
         self.record = Record(config.record, config.records_max)
         self.meters = self._fresh_meters()
         self._run = secrets.token_hex(6)
-        self._numbers = itertools.count(1)
+        self.opened = 0
 
     def open(self, form: Form, kind: str, headers: Mapping[str, str]) -> Exchange:
         """Begin one request."""
-        return Exchange(self, form, kind, f"{self._run}{next(self._numbers):010x}", headers)
+        self.opened += 1
+        return Exchange(self, form, kind, f"{self._run}{self.opened:010x}", headers)
 
     def reset(self) -> None:
         """As if just started: no record, no faults but the configured ones, empty rate limits."""
