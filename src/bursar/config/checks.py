@@ -1,0 +1,257 @@
+"""Keys that cannot all be meant: what `config check` says about a file that is valid.
+
+Decides nothing about a call. An "error" stops `load`, because no run could keep what the file promises; a "warning" is
+probably a mistake; a "note" is worth knowing. Each check looks at the frozen tree and yields findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date
+from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from bursar.config.keys import DIMENSIONS
+from bursar.config.nearest import nearest
+from bursar.config.tree import ProviderSettings, Settings
+from bursar.rules.allowances import Allowance
+from bursar.rules.money import format_usd
+from bursar.rules.windows import PERIOD_MS
+
+Level = Literal["error", "warning", "note"]
+# What an empty tree says of a provider: a default that the user did not choose is not held against another key.
+_OPENROUTER_ONLY = ("fallback_models", "provider_preferences", "app_name", "app_url")
+
+
+class Finding(NamedTuple):
+    """One contradiction. key: its path in the file. line: where that stands, None when it is not in a file."""
+
+    level: Level
+    key: str
+    line: int | None
+    message: str
+
+
+def contradictions(settings: Settings, today: date | None = None) -> list[Finding]:
+    """Every finding, the worst first. `today` (UTC) is for prices that begin later; None leaves that check away."""
+    found: list[Finding] = []
+
+    def find(level: Level, key: str, message: str) -> None:
+        found.append(Finding(level, key, settings.place(key).line, message))
+
+    for provider in settings.providers.values():
+        for check in _PROVIDER_CHECKS:
+            check(settings, provider, find)
+    for allowance in settings.allowances:
+        _allowance(settings, allowance, find)
+    _narrower_larger(settings, find)
+    _whole(settings, find)
+    for override in settings.prices:
+        if today is not None and override.starts is not None and override.starts > today:
+            find(
+                "note",
+                f"prices.{override.provider}/{override.model}",
+                f"the price from {override.starts} is not used before that date",
+            )
+    return sorted(found, key=lambda finding: ("error", "warning", "note").index(finding.level))
+
+
+Find = Callable[[Level, str, str], None]
+
+
+def binds(allowance: Allowance, provider: str) -> bool:
+    """True when a call to this provider can fall under the allowance."""
+    only = dict(allowance.only)
+    return only.get("provider", provider) == provider and only.get("model", f"{provider}/").startswith(f"{provider}/")
+
+
+def _money(settings: Settings, provider: ProviderSettings, find: Find) -> None:
+    path = f"llm.providers.{provider.name}"
+    warning, most = provider.cost_warning_threshold_nano_usd, provider.max_cost_per_request_nano_usd
+    daily = provider.daily_cost_limit_nano_usd
+    if warning is not None and most is not None and warning > most:
+        find(
+            "warning",
+            f"{path}.cost_warning_threshold",
+            f"a call is refused above {format_usd(most)} (max_cost_per_request), so the warning at "
+            f"{format_usd(warning)} can never fire",
+        )
+    if most is not None and daily is not None and most > daily:
+        find(
+            "warning",
+            f"{path}.max_cost_per_request",
+            f"{format_usd(most)} for one call is more than the whole day may cost ({format_usd(daily)}, "
+            "daily_cost_limit): it can never bind",
+        )
+    if provider.enable_cost_tracking:
+        return
+    names = [budget.name for budget in settings.budgets if binds(budget, provider.name)]
+    names += ["max_cost_per_request"] if most is not None else []
+    if names:
+        find(
+            "error",
+            f"{path}.enable_cost_tracking",
+            f"cost tracking is off, but {names[0]} is to hold: a budget cannot hold over what is not tracked",
+        )
+    elif warning is not None or provider.log_costs:
+        key = "cost_warning_threshold" if warning is not None else "log_costs"
+        find("warning", f"{path}.{key}", "acts on costs, but enable_cost_tracking is false")
+
+
+def _connections(settings: Settings, provider: ProviderSettings, find: Find) -> None:
+    path = f"llm.providers.{provider.name}"
+    if provider.max_keepalive > provider.max_connections:
+        key = "max_keepalive" if f"{path}.max_keepalive" in settings.places else "max_connections"
+        find(
+            "warning",
+            f"{path}.{key}",
+            f"{provider.max_keepalive} idle connections are to be kept, but there are never more than "
+            f"{provider.max_connections} (max_connections)",
+        )
+    flight = provider.concurrent_requests
+    if flight is not None and flight > provider.max_connections:
+        find(
+            "note",
+            f"{path}.concurrent_requests",
+            f"this process has {provider.max_connections} connections (max_connections), so {flight} in flight "
+            "are only reached by several",
+        )
+    url = urlsplit(provider.base_url)
+    if url.scheme == "http" and provider.api_key is not None and not _private(url.hostname or ""):
+        find("warning", f"{path}.base_url", "the key and the prompts go over the network unencrypted; use https")
+
+
+def _private(host: str) -> bool:
+    """A name of this machine, or of its own network as far as the name tells."""
+    numbers = host.split(".")
+    own = host in ("localhost", "::1") or host.endswith((".local", ".internal"))
+    return own or "." not in host or numbers[0] in ("127", "10") or numbers[:2] == ["192", "168"]
+
+
+def _rates(settings: Settings, provider: ProviderSettings, find: Find) -> None:
+    for unit in ("requests", "tokens"):
+        minute, day = getattr(provider, f"{unit}_per_minute"), getattr(provider, f"{unit}_per_day")
+        if minute is not None and day is not None and day < minute:
+            find(
+                "warning",
+                f"llm.providers.{provider.name}.{unit}_per_day",
+                f"{day:,} {unit} a day are fewer than the {minute:,} of one minute ({unit}_per_minute)",
+            )
+
+
+def _fallbacks(settings: Settings, provider: ProviderSettings, find: Find) -> None:
+    path = f"llm.providers.{provider.name}"
+    if provider.fallback_models and not provider.enable_fallbacks:
+        find("warning", f"{path}.fallback_models", "enable_fallbacks is false: these models are never asked for")
+    elif provider.provider_preferences.get("allow_fallbacks") is False and provider.fallback_models:
+        find(
+            "note",
+            f"{path}.provider_preferences",
+            "allow_fallbacks: false is about other hosts of one model; fallback_models are still served",
+        )
+    if provider.row != "openrouter" and not urlsplit(provider.base_url).path.startswith("/openrouter"):
+        for key in _OPENROUTER_ONLY:
+            if f"{path}.{key}" in settings.places:
+                find("warning", f"{path}.{key}", f"only OpenRouter reads this; {provider.name} ignores it")
+    if provider.row != "openai":
+        for key in ("organization", "project"):
+            if f"{path}.{key}" in settings.places:
+                find("warning", f"{path}.{key}", f"only OpenAI reads this; {provider.name} ignores it")
+
+
+def _headers(settings: Settings, provider: ProviderSettings, find: Find) -> None:
+    path = f"llm.providers.{provider.name}"
+    for name, value in provider.extra_headers.items():
+        if name.lower() == "openai-beta" and "assistants" in value.lower():
+            find(
+                "warning",
+                f"{path}.extra_headers",
+                "the Assistants API that OpenAI-Beta: assistants asks for closed in August 2026; drop the header",
+            )
+        if name.lower() in ("authorization", "api-key", "x-api-key") and provider.api_key is not None:
+            find("warning", f"{path}.extra_headers", f"{name} stands beside api_key: the provider is sent two keys")
+    secret = provider.api_key
+    if secret is not None and f"{path}.api_key" in settings.places and settings.place(f"{path}.api_key").file:
+        if secret.fetched and not secret.reference:
+            find("warning", f"{path}.api_key", "the key stands in the file; use ${NAME}, file:PATH or a command")
+        elif not secret.named:
+            find("note", f"{path}.api_key", f"{secret.reference} is not set: calls to {provider.name} will fail")
+
+
+_PROVIDER_CHECKS: tuple[Callable[[Settings, ProviderSettings, Find], None], ...] = (
+    _money,
+    _connections,
+    _rates,
+    _fallbacks,
+    _headers,
+)
+
+
+def path_of(allowance: Allowance) -> str:
+    """Where an allowance stands in the file."""
+    provider, _, key = allowance.name.partition(".")
+    if key:
+        return f"llm.providers.{provider}.{key}"
+    return f"{'budgets' if allowance.meter == 'nano_usd' else 'limits'}.{allowance.name}"
+
+
+def _allowance(settings: Settings, allowance: Allowance, find: Find) -> None:
+    path = path_of(allowance)
+    for share in allowance.alert_at:
+        if share > 100:
+            find("warning", f"{path}.alert_at", f"a budget is never passed, so the alert at {share}% can never fire")
+    if settings.mode == "observe" and f"{path}.mode" in settings.places and path.startswith(("budgets", "limits")):
+        find("warning", f"{path}.mode", "the whole file is set to observe: nothing is refused, whatever stands here")
+    if allowance.meter == "nano_usd" and not allowance.capacity:
+        find("note", path, "0 USD: every call that costs anything is refused")
+    if allowance.each is not None and allowance.each not in DIMENSIONS:
+        near = nearest(allowance.each, DIMENSIONS)
+        if near:
+            find("warning", f"{path}.each", f"{allowance.each} is read as the name of a tag; did you mean {near}?")
+    if allowance.each is not None and allowance.each in dict(allowance.only):
+        find("warning", f"{path}.each", f"only leaves one {allowance.each}: each has nothing to tell apart")
+
+
+def _narrower_larger(settings: Settings, find: Find) -> None:
+    """A budget that lies within another of the same period, and is larger: it can never bind."""
+    for narrow, wide in _pairs(settings.budgets):
+        if narrow.capacity > wide.capacity:
+            find(
+                "warning",
+                path_of(narrow),
+                f"{format_usd(narrow.capacity)} is more than {wide.name} allows for all ({format_usd(wide.capacity)} "
+                f"per {wide.period}): it can never bind",
+            )
+
+
+def _pairs(budgets: tuple[Allowance, ...]) -> Iterator[tuple[Allowance, Allowance]]:
+    for narrow in budgets:
+        for wide in budgets:
+            inside = set(wide.only) < set(narrow.only) or (wide.only == narrow.only and narrow.each is not None)
+            if wide.each is None and inside and narrow is not wide and _no_longer(narrow, wide):
+                yield narrow, wide
+
+
+def _no_longer(narrow: Allowance, wide: Allowance) -> bool:
+    """True when what the wide budget allows in its window is all that the narrow one could see in its own."""
+    if "total" in (narrow.period, wide.period):
+        return wide.period == "total"
+    return PERIOD_MS[narrow.period or "day"] <= PERIOD_MS[wide.period or "day"] and narrow.shape == wide.shape
+
+
+def _whole(settings: Settings, find: Find) -> None:
+    for name, candidates in settings.routes.items():
+        for candidate in candidates:
+            provider = candidate.partition("/")[0]
+            if provider not in settings.providers:
+                find("warning", f"routes.{name}", f"{candidate} cannot be called: {provider} has no key")
+    if settings.active and settings.active not in settings.providers:
+        find("warning", "llm.active", f"{settings.active} has no key: bare model names will fail")
+    webhook = settings.alerts.webhook
+    if webhook is not None and not webhook.named:
+        find("note", "alerts.webhook", f"{webhook.reference} is not set: no alert will be sent")
+    if webhook is None and any(allowance.alert_at for allowance in settings.allowances):
+        find("note", "alerts.webhook", "alert_at is given without a webhook: alerts go to the log only")
+    local = settings.gateway.host in ("127.0.0.1", "::1", "localhost")
+    if not local:
+        find("note", "gateway.host", f"{settings.gateway.host} is reachable from other machines")

@@ -1,0 +1,128 @@
+"""Which providers there are, and the settings of each: the catalog's row, the environment, the file, the arguments.
+
+What is named later wins: row, environment, file, argument. A name that no row has is an OpenAI-compatible server, and
+needs `base_url`. A provider exists when the file or an argument names it, when its key is in the environment, or when
+it needs none. Missing keys are no error here: the call that needs one says so (`ProviderSettings.require_key`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from bursar.config import keys
+from bursar.config.compounds import Url, mapped
+from bursar.config.nearest import did_you_mean
+from bursar.config.reading import Node, shown_text
+from bursar.config.rows import Row, rows
+from bursar.config.secrets import Secret
+from bursar.config.sections import Reading, secret_argument
+from bursar.config.tree import Place, ProviderSettings
+from bursar.errors import ConfigError
+
+_CUSTOM = "openai_compatible"
+# Groq's own SDK appends the path to its base URL, ours has it in the URL.
+_SDK_PATHS = {"GROQ_BASE_URL": "/openai/v1"}
+
+
+def read_providers(
+    node: Node | None, reading: Reading, api_keys: Mapping[str, Any] | None
+) -> dict[str, ProviderSettings]:
+    """Every provider, by name: the file's first, in its order, then those of arguments and the environment."""
+    known = rows()
+    found: dict[str, ProviderSettings] = {}
+    for name, given in (mapped(node, "providers") if node else {}).items():
+        found[name] = _from_file(name, given, reading, known.get(name))
+        reading.remember(given)
+    for name, row in known.items():
+        keyed = not row.needs_key or reading.around.environ.get(row.key_variable, "").strip()
+        if name not in found and keyed and (row.base_url or _base_url(row, reading)):
+            found[name] = from_row(name, row, reading)
+    for name, value in (api_keys or {}).items():
+        key = f"api_keys[{shown_text(str(name))!r}]"
+        if name not in found and name not in known:
+            names = sorted({*found, *known})
+            hint = did_you_mean(str(name), names, "providers")
+            raise ConfigError(f"{key}: there is no such provider; {hint}", key=key)
+        base = found.get(name) or from_row(name, known[name], reading)
+        found[name] = replace(base, api_key=secret_argument(value, key))
+        reading.places[f"llm.providers.{name}.api_key"] = Place("argument")
+    return found
+
+
+def known_names(found: Mapping[str, ProviderSettings]) -> set[str]:
+    """The names that a provider can be called by: those configured, and every row of the catalog."""
+    return {*found, *rows()}
+
+
+def from_row(name: str, row: Row, reading: Reading) -> ProviderSettings:
+    """A provider as its row and the environment have it."""
+    environ = reading.around.environ
+    values: dict[str, Any] = {}
+    if row.key_variable and environ.get(row.key_variable, "").strip():
+        reference = f"${{{row.key_variable}}}"
+        values["api_key"] = Secret(environ[row.key_variable].strip(), reference=reference)
+        reading.places[f"llm.providers.{name}.api_key"] = Place(f"environment {row.key_variable}")
+    base_url = _base_url(row, reading)
+    if base_url:
+        values["base_url"] = base_url
+        reading.places[f"llm.providers.{name}.base_url"] = Place(f"environment {row.base_url_variable}")
+    for attribute, variable in (("organization", row.organization_variable), ("project", row.project_variable)):
+        if variable and environ.get(variable, "").strip():
+            text = environ[variable].strip()
+            if len(text) > 256 or not re.fullmatch(r"[ -~]+", text):
+                raise ConfigError(f"{variable} in the environment is not one line of plain text", key=variable)
+            values[attribute] = text
+            reading.places[f"llm.providers.{name}.{attribute}"] = Place(f"environment {variable}")
+    return replace(_defaults(name, row), **values)
+
+
+def _defaults(name: str, row: Row) -> ProviderSettings:
+    return ProviderSettings(
+        name=name,
+        row=row.name,
+        base_url=row.base_url,
+        key_variable=row.key_variable,
+        needs_key=row.needs_key,
+        max_connections=row.max_connections,
+        max_keepalive=row.max_keepalive,
+        keepalive_expiry=row.keepalive_expiry,
+        connect_timeout=row.connect_timeout,
+        read_timeout=row.read_timeout,
+        write_timeout=row.write_timeout,
+        pool_timeout=row.pool_timeout,
+    )
+
+
+def _base_url(row: Row, reading: Reading) -> str:
+    variable = row.base_url_variable
+    text = reading.around.environ.get(variable, "").strip() if variable else ""
+    if not text:
+        return ""
+    url = Url().check(Node("text", f"{variable} in the environment", None, None, text="${" + variable + "}"), text)
+    return url + _SDK_PATHS.get(variable, "") if url.count("/") == 2 else url
+
+
+def _from_file(name: str, node: Node, reading: Reading, row: Row | None) -> ProviderSettings:
+    if not re.fullmatch(keys.NAME, name):
+        raise node.error("the name of a provider has up to 64 letters, digits, - and _")
+    given = node.entries.get("base_url")
+    if row is None and given is None and node.form == "mapping":
+        _refuse_unknown(name, node)
+    base = from_row(name, row or Row(_CUSTOM, needs_key=False), reading)
+    values = reading.section(node, keys.PROVIDER_KEYS, "the settings of a provider")
+    if not values.get("base_url", base.base_url):
+        raise node.error(f"{name} needs base_url, such as http://localhost:8000/v1")
+    if "discount" in values:
+        values["discount"] = values["discount"] / Decimal(100)
+    return replace(base, in_file=True, **values)
+
+
+def _refuse_unknown(name: str, node: Node) -> None:
+    """A name that no row has, without an address: a typing mistake, or a server whose address is missing."""
+    names = sorted(rows())
+    hint = did_you_mean(name, names, "providers")
+    raise node.error(f"there is no provider {shown_text(name)}; {hint} A server of your own needs base_url")
