@@ -19,6 +19,9 @@ ErrorKind = Literal[
     "rejected", "auth", "context", "content", "model", "rate", "quota", "unavailable", "timeout", "malformed"
 ]
 
+# The largest context window on offer, in tokens (November 2026); the bound of what is not in the body.
+CONTEXT_TOKENS_MAX = 2_097_152
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -75,7 +78,10 @@ class StreamReader(Protocol):
     """Reads one streamed reply as it arrives. Never raises on what it is fed; bounded in memory."""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take bytes as they come, cut anywhere; return the payloads of the events a caller should see, in order."""
+        """Take bytes as they come, cut anywhere; return the payloads of the events a caller should see, in order.
+
+        Not among them: the terminator, errors (`metered` has them), and the usage chunk of a caller who asked for none.
+        """
 
     def metered(self) -> Metered:
         """What has been read so far says; `complete` once the stream ended as it must."""
@@ -90,7 +96,8 @@ class Target:
     """Where and how a request is encoded: the provider's name for the model, and what its row asks for.
 
     limit_field: the key that carries the output limit. usage_field: how usage is asked for in streams
-    ("stream_options" or "" where it comes by itself). extra: top-level keys to set (fallback models, preferences).
+    ("stream_options" or "" where it comes by itself). extra: top-level keys to set where the caller set none (fallback
+    models, preferences).
     """
 
     model: str
@@ -108,8 +115,19 @@ class Dialect(Protocol):
     def parse(self, body: bytes) -> Request:
         """Read the governing fields of a body. Raises InvalidRequestError when it is not what the format demands."""
 
-    def size(self, request: Request, *, output_tokens_min: int, output_tokens_max: int) -> Size:
-        """Bound and estimate the request from its bytes alone; the output range is the model's."""
+    def size(
+        self,
+        request: Request,
+        *,
+        output_tokens_min: int,
+        output_tokens_max: int,
+        context_tokens: int = CONTEXT_TOKENS_MAX,
+    ) -> Size:
+        """Bound and estimate the request from its bytes alone; the output range is the model's.
+
+        context_tokens: the largest context window that the call can reach; it bounds what the body only refers to
+        (files, audio, documents by URL).
+        """
 
     def encode(self, request: Request, target: Target, output_tokens: int | None) -> bytes:
         """The body to send: the keys that must change are patched, every other value goes as it came.
