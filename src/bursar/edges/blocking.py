@@ -1,0 +1,180 @@
+"""The blocking driver: performs the effects of the flow in the caller's own thread.
+
+An interrupt (KeyboardInterrupt, SystemExit) is this colour's cancellation: what remains of the call is performed
+without waiting, then the interrupt goes on. A stream that is left is read to its end by the drain's threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from bursar.call.effects import Admit, Effect, Open, Relay, Seat, Streamed, Unseat
+from bursar.call.events import Observer
+from bursar.call.exchange import Failed
+from bursar.call.flow import Result
+from bursar.call.plan import Plan
+from bursar.edges.drain import BlockingDrain
+from bursar.edges.run import GONE, Run
+from bursar.edges.teller import Teller
+from bursar.errors import BursarError
+
+if TYPE_CHECKING:
+    from bursar.edges.http.blocking import BlockingBody, BlockingTransport
+    from bursar.wire.dialect import StreamReader
+
+
+class BlockingRun(Run):
+    """One call under way in this thread."""
+
+    __slots__ = ("body", "driver", "interrupt")
+
+    def __init__(self, driver: BlockingDriver, plan: Plan, observe: Observer) -> None:
+        super().__init__(driver.teller, driver.clock, plan, observe)
+        self.driver = driver
+        self.body: BlockingBody | None = None
+        self.interrupt: BaseException | None = None
+
+    def advance(self, outcome: Any) -> Result | BlockingRelay:
+        """Send an outcome in and go on to the next Relay, or to the end. Raises BursarError, or the interrupt."""
+        while True:
+            try:
+                effect = self.flow.send(outcome)
+            except StopIteration as stop:
+                if self.interrupt is not None:
+                    raise self.interrupt from None
+                result: Result = stop.value
+                return result
+            except BursarError:
+                if self.interrupt is not None:
+                    raise self.interrupt from None
+                raise
+            if isinstance(effect, Relay):
+                return BlockingRelay(self, effect.reader)
+            if self.interrupt is not None:
+                outcome = self.unattended(effect)
+                continue
+            try:
+                outcome = self._perform(effect)
+            except BursarError as error:
+                outcome = error
+            except BaseException as interrupt:
+                self.interrupt = interrupt
+                outcome = self.cut(effect)
+
+    def _perform(self, effect: Effect) -> Any:
+        driver = self.driver
+        if isinstance(effect, Seat):
+            return self._sit(effect)
+        if isinstance(effect, Admit):
+            return driver.teller.ask_blocking(effect.reserve, effect.until_ms)
+        if isinstance(effect, Open):
+            outcome, self.body = driver.transport.open(effect.exchange, self.progress, self.take_seat())
+            return outcome
+        if isinstance(effect, Unseat):
+            return self.release_seat()
+        return driver.teller.ask_blocking(effect)  # type: ignore[arg-type]
+
+    def _sit(self, effect: Seat) -> bool | Failed:
+        transport = self.driver.transport
+        seat: Any = transport.seat(effect.provider)
+        if seat is None:
+            if not effect.wait_seconds:
+                return False
+            seat = transport.wait_seat(effect.provider, effect.wait_seconds)
+        if isinstance(seat, Failed):
+            return seat
+        self.seat = seat
+        return True
+
+
+class BlockingRelay:
+    """An open stream. Pulling moves bytes without waking the flow; its end, its error and leaving it do."""
+
+    def __init__(self, run: BlockingRun, reader: StreamReader) -> None:
+        assert run.body is not None
+        self._run = run
+        self._body = run.body
+        self._first_token_ms: int | None = None
+        self._left = False
+        self._ended = False
+        self.reader = reader
+        self.result: Result | None = None
+
+    def pull(self) -> list[bytes]:
+        """The payloads that have arrived, at least one; [] at the end, when `result` is set. Raises BursarError."""
+        while not self.reader.done:
+            try:
+                data = self._body.read()
+            except BaseException:
+                self.leave()
+                raise
+            if not isinstance(data, bytes) or not data:
+                self._end(data or None)
+                return []
+            payloads = self.reader.feed(data)
+            if payloads:
+                if self._first_token_ms is None:
+                    self._first_token_ms = self._run.driver.clock()
+                return payloads
+        self._end(None)
+        return []
+
+    def leave(self) -> None:
+        """The caller wants no more: the drain reads the rest, or cuts. Idempotent; never waits."""
+        if not self._left and not self._ended:
+            self._left = True
+            self._run.caller.gone = not self.reader.done
+            self._run.driver.drain.adopt_stream(self)
+
+    def read_on(self) -> None:
+        """What the drain does with a stream that was left: read it to its end, and settle."""
+        failed: Failed | None = None
+        while not self.reader.done:
+            data = self._body.read()
+            if not isinstance(data, bytes) or not data:
+                failed = data or None
+                break
+            self.reader.feed(data)
+        try:
+            self._end(failed)
+        except BursarError:
+            # Its fact is in the books; there is nobody left to tell.
+            return
+
+    def cut(self) -> None:
+        """Close the connection and settle: nobody knows what the rest would have said."""
+        self._body.close()
+        try:
+            self._end(Failed("cancelled", True, GONE))
+        except BursarError:
+            return
+
+    def abort(self) -> None:
+        """End a read that is under way in another thread."""
+        self._body.abort()
+
+    def _end(self, failed: Failed | None) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self._body.close()
+        result = self._run.advance(Streamed(failed, self._first_token_ms))
+        assert isinstance(result, Result)
+        self.result = result
+
+
+class BlockingDriver:
+    """Performs calls in the threads of their callers. Safe to share between threads."""
+
+    def __init__(
+        self, transport: BlockingTransport, teller: Teller, drain: BlockingDrain, clock: Callable[[], int]
+    ) -> None:
+        self.transport = transport
+        self.teller = teller
+        self.drain = drain
+        self.clock = clock
+
+    def call(self, plan: Plan, observe: Observer) -> Result | BlockingRelay:
+        """Run a call to its result, or to its open stream. Raises BursarError."""
+        return BlockingRun(self, plan, observe).advance(None)

@@ -1,0 +1,260 @@
+"""What stands behind every door: the settings, the books, the teller, the prices; it makes the plan of each call.
+
+One engine a client. It opens the books when it is made, starts the teller with the first call, and owns no connection:
+those belong to the drivers of the doors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from bursar.call.books import Balance, Expired, Store
+from bursar.call.events import Event, HoldsExpired, Observer
+from bursar.call.plan import Cap, Plan
+from bursar.catalog.models import ModelFacts, model_facts
+from bursar.catalog.prices import PriceBook
+from bursar.catalog.providers import Provider
+from bursar.config import ProviderSettings, Settings, resolve_model
+from bursar.edges.teller import Teller
+from bursar.errors import InvalidRequestError
+from bursar.rules.allowances import Allowance, Demand
+from bursar.rules.estimate import MIN_OUTPUT_TOKENS, MIN_OUTPUT_TOKENS_REASONING, Size, demand_of
+from bursar.rules.money import nano_of
+from bursar.rules.prices import PriceCard
+from bursar.wire.dialect import Dialect, Request, Target
+
+# What scopes call themselves; a tag of such a name would count for the wrong allowance.
+RESERVED = frozenset({"provider", "model", "key", "user", "session"})
+TAGS_MAX = 32
+SCOPE_CHARACTERS_MAX = 256
+
+
+def wall_ms() -> int:
+    """The wall clock in epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How a caller governs one call. Money is given in USD, times in seconds."""
+
+    model: str | None = None
+    max_cost_usd: Any = None
+    timeout: float | None = None
+    max_wait_seconds: float | None = None
+    tags: Mapping[str, str] | None = None
+    user: str | None = None
+    session: str | None = None
+    extra_headers: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A provider of this client, with everything that does not change from call to call."""
+
+    settings: ProviderSettings
+    row: Provider
+    headers: Mapping[str, str]
+    key: str
+
+
+class Engine:
+    """Settings, books, teller and prices of one client. Thread-safe."""
+
+    def __init__(self, settings: Settings, store: Store, *, clock: Callable[[], int] = wall_ms) -> None:
+        self.settings = settings
+        self.store = store
+        self.clock = clock
+        self._observers: list[Observer] = []
+        self.teller = Teller(store, clock, notice=self._expired)
+        self.prices = PriceBook(settings)
+        self._candidates: dict[str, Candidate] = {}
+        self._sessions: dict[str, Allowance] = {}
+        store.define(settings.allowances, settings.source, clock)
+
+    def plan(self, dialect: Dialect, body: bytes, asked: Asked) -> Plan:
+        """Decide everything about a call that can be decided before its first effect.
+
+        `body` is one JSON object in the dialect; its model name is replaced by the one that `asked` resolves to.
+        Raises ConfigError (unknown provider, missing key) and InvalidRequestError.
+        """
+        provider, model = resolve_model(self.settings, asked.model)
+        candidate = self._candidates.get(provider) or self._candidate(provider)
+        start_ms = self.clock()
+        deadline_ms = None if asked.timeout is None else start_ms + _milliseconds("timeout", asked.timeout)
+        request = dialect.parse(body)
+        target = target_of(candidate.row, model, candidate.settings, request)
+        reachable = tuple(dict.fromkeys((model, *request.reaches, *target.reaches)))
+        prices = self._priced(candidate)
+        caps = self._caps(candidate, asked)
+        demand, unpriced = self._demand(candidate, dialect, request, reachable, prices, caps)
+        return Plan(
+            call_id=new_id(start_ms),
+            provider=candidate.row,
+            model=model,
+            dialect=dialect,
+            request=request,
+            target=target,
+            url=candidate.row.base_url + dialect.path,
+            headers=_headers(candidate.headers, asked.extra_headers),
+            scopes=self._scopes(candidate, model, asked),
+            demand=demand,
+            price=prices,
+            start_ms=start_ms,
+            wait_until_ms=self._wait_until_ms(asked, start_ms, deadline_ms),
+            deadline_ms=deadline_ms,
+            pool_timeout_seconds=candidate.settings.pool_timeout,
+            caps=caps,
+            tracks_cost=candidate.settings.enable_cost_tracking,
+            observes=self.settings.mode == "observe",
+            warn_nano_usd=candidate.settings.cost_warning_threshold_nano_usd,
+            unpriced=unpriced,
+        )
+
+    def open_session(self, name: str, budget_usd: Any = None) -> None:
+        """Give a session a budget of its own, for as long as the books last; the same name continues it."""
+        if not name:
+            raise InvalidRequestError("a session needs a name")
+        if budget_usd is None:
+            return
+        allowance = Allowance(
+            name=f"session:{name}",
+            meter="nano_usd",
+            capacity=_nano("budget_usd", budget_usd),
+            shape="calendar",
+            period="total",
+            only=(("session", name),),
+            source="session",
+        )
+        self.store.put_allowance(allowance, self.clock)
+
+    def balances(self) -> list[Balance]:
+        """Where every budget and limit stands now."""
+        return self.store.balances(self.clock())
+
+    def observe(self, event: Event) -> None:
+        """Tell everyone who watches."""
+        for observer in self._observers:
+            observer(event)
+
+    def watch(self, observer: Observer) -> None:
+        """Add an observer. It is called in the thread where the event happens, and must return at once."""
+        self._observers.append(observer)
+
+    def close(self) -> None:
+        """Flush the teller and close the books."""
+        self.teller.close()
+        self.store.close()
+
+    def _candidate(self, provider: str) -> Candidate:
+        settings = self.settings.providers[provider]
+        key = settings.require_key()
+        row = row_of(settings)
+        # Enough to tell keys apart in the books, far too little to guess one.
+        fingerprint = f"{provider}:{hashlib.sha256(key.encode()).hexdigest()[:8]}" if key else provider
+        candidate = Candidate(settings, row, headers_of(row, key, settings), fingerprint)
+        self._candidates[provider] = candidate
+        return candidate
+
+    def _priced(self, candidate: Candidate) -> Callable[[str], PriceCard | None]:
+        today = datetime.fromtimestamp(self.clock() / 1000, UTC).date()
+        return lambda model: self.prices.card(candidate.settings.name, model, today)
+
+    def _demand(
+        self,
+        candidate: Candidate,
+        dialect: Dialect,
+        request: Request,
+        reachable: tuple[str, ...],
+        prices: Callable[[str], PriceCard | None],
+        caps: tuple[Cap, ...],
+    ) -> tuple[Demand, tuple[str, ...]]:
+        facts = model_facts(candidate.row.name, reachable[0])
+        size = dialect.size(
+            request,
+            output_tokens_min=MIN_OUTPUT_TOKENS_REASONING if facts.reasoning else MIN_OUTPUT_TOKENS,
+            output_tokens_max=facts.output_tokens_max,
+            context_tokens=facts.context_tokens,
+        )
+        if not candidate.settings.enable_cost_tracking:
+            return demand_of(size, [None]), ()
+        cards = {model: prices(model) for model in reachable}
+        unpriced = tuple(f"{candidate.settings.name}/{model}" for model, card in cards.items() if card is None)
+        priced: list[PriceCard | None] = [None] if request.unbounded else list(cards.values())
+        tightest = min(caps, key=lambda cap: cap.nano_usd, default=None)
+        if tightest is None:
+            return demand_of(size, priced), unpriced
+        return demand_of(size, priced, cap_nano_usd=tightest.nano_usd, cap=tightest.name), unpriced
+
+    def _caps(self, candidate: Candidate, asked: Asked) -> tuple[Cap, ...]:
+        caps = []
+        configured = candidate.settings.max_cost_per_request_nano_usd
+        if configured is not None and self.settings.mode == "enforce":
+            caps.append(Cap(f"{candidate.settings.name}.max_cost_per_request", configured))
+        if asked.max_cost_usd is not None:
+            caps.append(Cap("max_cost_usd", _nano("max_cost_usd", asked.max_cost_usd)))
+        return tuple(caps)
+
+    def _scopes(self, candidate: Candidate, model: str, asked: Asked) -> dict[str, str]:
+        name = candidate.settings.name
+        scopes = {"provider": name, "model": f"{name}/{model}", "key": candidate.key}
+        if asked.user:
+            scopes["user"] = _scope("user", asked.user)
+        if asked.session:
+            scopes["session"] = _scope("session", asked.session)
+        for tags in (self.settings.tags, asked.tags or {}):
+            for tag, value in tags.items():
+                if tag in RESERVED:
+                    raise InvalidRequestError(f"a tag cannot be called {tag!r}: pass it as an argument of that name")
+                scopes[_scope("tag", tag)] = _scope(f"tag {tag}", value)
+        if len(scopes) > TAGS_MAX:
+            raise InvalidRequestError(f"a call carries at most {TAGS_MAX} tags")
+        return scopes
+
+    def _wait_until_ms(self, asked: Asked, start_ms: int, deadline_ms: int | None) -> int:
+        seconds = self.settings.max_wait_seconds if asked.max_wait_seconds is None else asked.max_wait_seconds
+        until_ms = start_ms + _milliseconds("max_wait_seconds", seconds)
+        return until_ms if deadline_ms is None else min(until_ms, deadline_ms)
+
+    def _expired(self, expired: Expired) -> None:
+        self.observe(HoldsExpired(expired.attempts))
+
+
+def new_id(now_ms: int) -> str:
+    """An id that sorts by time and cannot be guessed: 12 hexadecimal digits of the clock and 16 of chance."""
+    return f"{now_ms:012x}{os.urandom(8).hex()}"
+
+
+def _headers(base: Mapping[str, str], extra: Mapping[str, str] | None) -> Mapping[str, str]:
+    if not extra:
+        return base
+    for name, value in extra.items():
+        if not isinstance(value, str) or "\r" in name + value or "\n" in name + value:
+            raise InvalidRequestError(f"header {name!r} must be one line of text")
+    return {**base, **extra}
+
+
+def _scope(what: str, value: object) -> str:
+    if not isinstance(value, str) or not value or len(value) > SCOPE_CHARACTERS_MAX or not value.isprintable():
+        raise InvalidRequestError(f"{what} must be 1 to {SCOPE_CHARACTERS_MAX} printable characters")
+    return value
+
+
+def _nano(name: str, usd: Any) -> int:
+    try:
+        return nano_of(usd)
+    except ValueError as error:
+        raise InvalidRequestError(f"{name}: {error}") from None
+
+
+def _milliseconds(name: str, seconds: float) -> int:
+    # NaN fails both comparisons; a longer limit than a day is a mistake of units.
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= 86_400:
+        raise InvalidRequestError(f"{name} must be seconds from 0 to 86400, not {seconds!r}")
+    return int(seconds * 1000)
