@@ -1,14 +1,12 @@
-"""The kinds that are more than a number or a word: addresses, durations, time zones, secrets, lists and maps."""
+"""The kinds that are more than a number or a word: addresses, durations, time zones, lists and maps."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +14,7 @@ from urllib.parse import urlsplit
 from bursar.config.kinds import Percent, Surroundings, Text, plain, quoted, refuse
 from bursar.config.nearest import nearest
 from bursar.config.reading import Node, shown_text
-from bursar.config.secrets import SECRET_CHARACTERS_MAX, Secret, expand, references
+from bursar.config.secrets import SECRET_CHARACTERS_MAX
 
 ITEMS_MAX = 1_000
 _DAYS = {"d": 1, "w": 7, "y": 365}
@@ -126,62 +124,6 @@ class Day:
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
-    """A secret: `${NAME}`, `file:PATH`, {file: PATH}, {command: [...]}, or (not advised) the value itself."""
-
-    def read(self, node: Node, around: Surroundings) -> Secret:
-        place = (node.file, node.line)
-        if node.form == "mapping":
-            return self._fetched(node, around, place)
-        # Whatever stands here may be the secret: no error repeats it.
-        if node.form != "text" or not node.text.strip() or len(node.text) > SECRET_CHARACTERS_MAX:
-            raise node.error("expected a secret: ${NAME}, file:PATH, {file: PATH} or {command: [...]}")
-        text = node.text.strip()
-        if text.startswith("file:"):
-            return self._file(node, text.removeprefix("file:").removeprefix("//"), around, place)
-        try:
-            value, unset = expand(text, around.environ)
-        except ValueError as error:
-            raise node.error(str(error)) from None
-        reference = ", ".join(f"${{{name}}}" for name in references(text))
-        return Secret(None if unset else value.strip() or None, reference=reference, place=place)
-
-    def _fetched(self, node: Node, around: Surroundings, place: tuple[str | None, int | None]) -> Secret:
-        if len(node.entries) != 1 or next(iter(node.entries)) not in ("file", "command"):
-            raise node.error("expected {file: PATH} or {command: [...]}")
-        way, given = next(iter(node.entries.items()))
-        if way == "file":
-            return self._file(given, Text("a path", high=4_096).read(given, around), around, place)
-        import shlex
-
-        try:
-            words = [item.text for item in given.items] if given.form == "list" else shlex.split(given.text)
-        except ValueError:
-            raise given.error("the command's quotes do not match") from None
-        if not words or not all(words[:1]) or any("\0" in word for word in words) or given.form == "mapping":
-            raise given.error("expected a command such as [op, read, op://vault/openai/key]")
-        return Secret(reference=f"the command {words[0]}", command=tuple(words), place=place)
-
-    def _file(self, node: Node, text: str, around: Surroundings, place: tuple[str | None, int | None]) -> Secret:
-        if not text or "\0" in text:
-            raise node.error("expected a path")
-        home = around.environ.get("HOME")
-        path = Path(home, text[2:]) if text.startswith("~/") and home else around.folder / text
-        return Secret(reference=f"file:{path}", file=path, place=place)
-
-    def show(self, value: Any) -> str:
-        reference = value.reference
-        if reference.startswith("file:"):
-            return json.dumps(reference)
-        return json.dumps(reference) if reference.startswith("${") and "," not in reference else "hidden"
-
-    def schema(self) -> dict[str, Any]:
-        command = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
-        one = {"type": "object", "additionalProperties": False, "minProperties": 1, "maxProperties": 1}
-        return {"anyOf": [{"type": "string"}, one | {"properties": {"file": {"type": "string"}, "command": command}}]}
-
-
-@dataclass(frozen=True, slots=True)
 class Texts:
     """A list of texts of one kind."""
 
@@ -248,7 +190,7 @@ class Headers:
         return MappingProxyType(headers)
 
     def show(self, value: Any) -> str:
-        return "{" + ", ".join(f"{json.dumps(name)}: hidden" for name in value) + "}"
+        return "{" + ", ".join(f"{quoted(name)}: hidden" for name in value) + "}"
 
     def schema(self) -> dict[str, Any]:
         return {"type": "object", "additionalProperties": {"type": ["string", "number"]}}
@@ -278,7 +220,7 @@ class Anything:
         return plain(node, around, "text")
 
     def show(self, value: Any) -> str:
-        return json.dumps(dict(value), ensure_ascii=True).replace("${", "$${")
+        return flow(value)
 
     def schema(self) -> dict[str, Any]:
         return {"type": "object"}
@@ -306,6 +248,26 @@ class Values:
 
     def schema(self) -> dict[str, Any]:
         return {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
+
+
+def flow(value: Any) -> str:
+    """Plain values as YAML on one line.
+
+    >>> flow({"sort": "price", "order": ["a", None], "max": 0.5})
+    '{sort: price, order: [a, null], max: 0.5}'
+    """
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{quoted(name)}: {flow(given)}" for name, given in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(flow(item) for item in value) + "]"
+    if isinstance(value, str):
+        return quoted(value)
+    # A float's own text may have an exponent, which is not what is read here as a number.
+    return (
+        {None: "null", True: "true", False: "false"}[value]
+        if value is None or isinstance(value, bool)
+        else (f"{value:.15f}".rstrip("0") + "0" * value.is_integer() if isinstance(value, float) else str(value))
+    )
 
 
 def mapped(node: Node, what: str) -> Mapping[str, Node]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bursar.config.compounds import Anything, Credential, Day, Days, Headers, Percents, Texts, Url, Values, Zone
+from bursar.config.compounds import Anything, Day, Days, Headers, Percents, Texts, Url, Values, Zone
+from bursar.config.credentials import Credential
 from bursar.config.kinds import Choice, Kind, Percent, Seconds, Text, Truth, Usd, Whole
 from bursar.rules.windows import PERIODS
 

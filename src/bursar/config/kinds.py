@@ -7,7 +7,6 @@ disagree with what is read.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +20,9 @@ from bursar.rules.money import NANO_PER_USD, nano_of, usd_of
 
 _NUMBER = re.compile(r"[+-]?(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d{1,2})?", re.ASCII)
 _NUMBER_CHARACTERS_MAX = 40
-TEXT_CHARACTERS_MAX = 4_096
+_BARE = re.compile(r"[A-Za-z/][A-Za-z0-9_./+-]*|https?://[A-Za-z0-9_.:/-]*[A-Za-z0-9_/-]")
+# What YAML 1.1 reads as something other than text.
+_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 # No household of models spends a billion dollars in a window: above it a budget is a typing mistake.
 USD_MAX = 1_000_000_000
 
@@ -131,7 +132,7 @@ class Seconds:
         return float(value)
 
     def show(self, value: Any) -> str:
-        return f"{value:g}"
+        return f"{value:.15g}"
 
     def schema(self) -> dict[str, Any]:
         return {"type": "number", "minimum": self.low, "maximum": self.high}
@@ -232,7 +233,12 @@ class Text:
 
 
 def quoted(text: str) -> str:
-    """Text as YAML: bare where that can be read as nothing else, else in JSON's quotes, which YAML shares."""
-    bare = re.fullmatch(r"[A-Za-z/][A-Za-z0-9_./+-]*", text)
-    words = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
-    return text if bare and text.lower() not in words else json.dumps(text, ensure_ascii=True).replace("${", "$${")
+    """Text as YAML: bare where that can be read as nothing else, else in double quotes.
+
+    >>> quoted("openai/gpt-4o"), quoted("50"), quoted("yes")
+    ('openai/gpt-4o', '"50"', '"yes"')
+    """
+    if _BARE.fullmatch(text) and text.lower() not in _WORDS:
+        return text
+    plain_text = text.replace("${", "$${")
+    return '"' + "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in plain_text) + '"'

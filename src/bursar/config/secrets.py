@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from bursar.config.reading import shown_text
 from bursar.errors import ConfigError
 
 # A password manager that asks the user takes seconds; one that hangs must not hang us.
@@ -73,14 +74,16 @@ class Secret:
             with path.open("rb") as stream:
                 return stream.read(SECRET_CHARACTERS_MAX + 2).decode()
         except UnicodeDecodeError:
-            self._fail(f"the file {path} is not text", key)
+            self._fail(f"the file {shown_text(str(path))} is not text", key)
         except OSError as error:
-            self._fail(f"the file {path} cannot be read: {error.strerror or type(error).__name__}", key)
+            self._fail(
+                f"the file {shown_text(str(path))} cannot be read: {error.strerror or type(error).__name__}", key
+            )
 
     def _run(self, key: str) -> str:
         import subprocess
 
-        name = self._command[0]
+        name = shown_text(self._command[0])
         try:
             done = subprocess.run(
                 self._command, stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_SECONDS_MAX, check=False
