@@ -97,13 +97,14 @@ class Target:
 
     limit_field: the key that carries the output limit. usage_field: how usage is asked for in streams
     ("stream_options" or "" where it comes by itself). extra: top-level keys to set where the caller set none (fallback
-    models, preferences).
+    models, preferences). reaches: the models among them that may be served instead; for the bound, not encoded.
     """
 
     model: str
     limit_field: str = "max_tokens"
     usage_field: Literal["stream_options", ""] = "stream_options"
     extra: Mapping[str, object] = field(default_factory=dict)
+    reaches: tuple[str, ...] = ()
 
 
 class Dialect(Protocol):
