@@ -1,0 +1,105 @@
+"""Which allowances bind a call's scopes, and which of their windows an instant falls in.
+
+It decides nothing about amounts. Thousands of allowances, one a key, must not slow a call: those with a condition are
+found by one of its values, and what binds a set of scopes is remembered, within bounds, while its windows last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from bursar.rules.allowances import Allowance
+from bursar.rules.windows import ALWAYS, Window, calendar_window, rolling_window
+
+# Sets of scopes remembered. Users and sessions make many; forgetting all of them at once is cheap and bounded.
+REMEMBERED_MAX = 8_192
+
+Key = tuple[str, str, int]
+"""The identity of a level: allowance, subject, start of the window."""
+
+
+class Place(NamedTuple):
+    """One level that binds: whose it is, and its window."""
+
+    allowance: Allowance
+    key: Key
+    end_ms: int
+
+
+class Binding(NamedTuple):
+    """What binds a set of scopes in [from_ms, until_ms).
+
+    refused: the first enforced allowance that lacks the value it counts by, None when nothing is missing.
+    would_refuse: names of observed allowances that would have refused for the same reason.
+    """
+
+    from_ms: int
+    until_ms: int
+    places: tuple[Place, ...]
+    refused: Allowance | None
+    would_refuse: tuple[str, ...]
+
+
+def window_of(allowance: Allowance, instant_ms: int) -> Window:
+    """The (sub-)window of an allowance's level that counts what is reserved at `instant_ms`."""
+    if allowance.shape == "calendar" and allowance.period is not None:
+        return calendar_window(allowance.period, ZoneInfo(allowance.time_zone), instant_ms)
+    if allowance.shape == "rolling" and allowance.period is not None:
+        return rolling_window(allowance.period, instant_ms)[0]
+    return ALWAYS
+
+
+class Bindings:
+    """An index over one set of definitions; replaced as a whole when they change. Not for several threads at once."""
+
+    def __init__(self, allowances: Iterable[Allowance]) -> None:
+        self.by_name = {allowance.name: allowance for allowance in sorted(allowances, key=lambda each: each.name)}
+        self._general: list[Allowance] = []
+        self._by_value: dict[tuple[str, str], list[Allowance]] = {}
+        counts: dict[tuple[str, str], int] = {}
+        for allowance in self.by_name.values():
+            for pair in allowance.only:
+                counts[pair] = counts.get(pair, 0) + 1
+        for allowance in self.by_name.values():
+            if allowance.only:
+                # The rarest of its values narrows the search best: of provider and key, the key.
+                rarest = min(allowance.only, key=lambda pair: counts[pair])
+                self._by_value.setdefault(rarest, []).append(allowance)
+            else:
+                self._general.append(allowance)
+        self._remembered: dict[tuple[tuple[str, str], ...], Binding] = {}
+
+    def now(self, scopes: Mapping[str, str], now_ms: int) -> Binding:
+        """What binds these scopes now, from memory where the windows still last."""
+        identity = tuple(scopes.items())
+        binding = self._remembered.get(identity)
+        if binding is None or not binding.from_ms <= now_ms < binding.until_ms:
+            if len(self._remembered) >= REMEMBERED_MAX:
+                self._remembered.clear()
+            binding = self._remembered[identity] = self.at(scopes, now_ms)
+        return binding
+
+    def at(self, scopes: Mapping[str, str], instant_ms: int) -> Binding:
+        """What binds these scopes, with the windows that `instant_ms` falls in."""
+        candidates = list(self._general)
+        if self._by_value:
+            for pair in scopes.items():
+                candidates += self._by_value.get(pair, ())
+            candidates.sort(key=lambda each: each.name)
+        from_ms, until_ms = ALWAYS.start_ms, ALWAYS.end_ms
+        places, refused, would_refuse = [], None, []
+        for allowance in candidates:
+            subject = allowance.subject_of(scopes)
+            if subject is None:
+                continue
+            if allowance.refuses_missing(scopes):
+                if allowance.enforced:
+                    refused = refused or allowance
+                else:
+                    would_refuse.append(allowance.name)
+            window = window_of(allowance, instant_ms)
+            from_ms, until_ms = max(from_ms, window.start_ms), min(until_ms, window.end_ms)
+            places.append(Place(allowance, (allowance.name, subject, window.start_ms), window.end_ms))
+        return Binding(from_ms, until_ms, tuple(places), refused, tuple(would_refuse))

@@ -1,0 +1,238 @@
+"""How definitions change: what is new, changed or gone, and from what a level starts.
+
+An allowance keeps its levels as long as it counts the same thing (scope, meter, shape, period, zone). Where that
+changes, and where a name is new, its levels start from the ledger and the pending holds, so that renaming or changing
+a budget never loses spend. A bucket starts empty: what leaked in the past is not on record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from bursar.call.books import Claim
+from bursar.edges.stores.bindings import Key, window_of
+from bursar.edges.stores.holds import Hold
+from bursar.edges.stores.standing import Stored
+from bursar.errors import ConfigError
+from bursar.rules.allowances import Allowance, Meter
+from bursar.rules.windows import Window, rolling_window, sub_window_ms
+
+# The form in which definitions are kept; a later one must read this one too.
+FORMAT = 1
+COMMAND_LINE = "cli"
+
+
+class Defined(NamedTuple):
+    """A definition in the books, and every source that defines it so."""
+
+    allowance: Allowance
+    sources: tuple[str, ...]
+
+
+class Carried(NamedTuple):
+    """What ledger rows of one set of scopes carry in one window, added up."""
+
+    scopes: Mapping[str, str]
+    start_ms: int
+    requests: int
+    nano_usd: int
+    input_tokens: int
+    output_tokens: int
+
+    def amount(self, meter: Meter) -> int:
+        """The sum of a meter."""
+        if meter == "tokens":
+            return self.input_tokens + self.output_tokens
+        if meter in ("requests", "in_flight"):
+            return self.requests
+        if meter == "nano_usd":
+            return self.nano_usd
+        return self.input_tokens if meter == "input_tokens" else self.output_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What `define` has to do: definitions to write, names to remove, and those whose levels start anew."""
+
+    write: tuple[Defined, ...]
+    remove: tuple[str, ...]
+    restart: tuple[Allowance, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.write or self.remove)
+
+
+def plan(known: Mapping[str, Defined], allowances: Sequence[Allowance], source: str, others: Collection[str]) -> Change:
+    """Compare what `source` defines with the books. `others`: sources that other live processes use.
+
+    Raises ConfigError when one of these defines an allowance of the same name differently, when a name stands twice,
+    and for an unknown time zone.
+    """
+    new = {allowance.name: allowance for allowance in allowances}
+    if len(new) < len(allowances):
+        names = [allowance.name for allowance in allowances]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ConfigError(f"the allowance {twice!r} is defined twice in {source or 'one place'}")
+    write, restart, remove = [], [], []
+    for allowance in new.values():
+        _check_zone(allowance)
+        before = known.get(allowance.name)
+        defined = _joined(before, allowance, source, others)
+        if before is None or not counts_alike(before.allowance, allowance):
+            restart.append(allowance)
+        if defined != before:
+            write.append(defined)
+    for name, before in known.items():
+        if name in new or source not in before.sources:
+            continue
+        left = tuple(each for each in before.sources if each != source)
+        if left:
+            write.append(before._replace(sources=left))
+        else:
+            remove.append(name)
+    return Change(tuple(write), tuple(remove), tuple(restart))
+
+
+def plan_one(known: Mapping[str, Defined], allowance: Allowance) -> Change:
+    """Define one allowance from the command line. Raises ConfigError when a file defines that name."""
+    before = known.get(allowance.name)
+    if before is not None:
+        refuse_elsewhere(before)
+    _check_zone(allowance)
+    defined = Defined(allowance, (COMMAND_LINE,))
+    if before == defined:
+        return Change((), (), ())
+    restarts = before is None or not counts_alike(before.allowance, allowance)
+    return Change((defined,), (), (allowance,) if restarts else ())
+
+
+def refuse_elsewhere(defined: Defined) -> None:
+    """Raise ConfigError when an allowance is defined somewhere else than on the command line."""
+    elsewhere = [source or "a program" for source in defined.sources if source != COMMAND_LINE]
+    if elsewhere:
+        raise ConfigError(
+            f"{defined.allowance.name!r} is defined in {' and '.join(elsewhere)}: change it there", key=defined[0].name
+        )
+
+
+def counts_alike(one: Allowance, other: Allowance) -> bool:
+    """True when both count the same thing, so that levels of one are levels of the other."""
+    return _counted(one) == _counted(other)
+
+
+def _counted(allowance: Allowance) -> tuple[object, ...]:
+    zone = allowance.time_zone if allowance.shape == "calendar" else ""
+    return (allowance.meter, allowance.shape, allowance.period, frozenset(allowance.only), allowance.each, zone)
+
+
+def _joined(before: Defined | None, allowance: Allowance, source: str, others: Collection[str]) -> Defined:
+    """The definition with its sources: a live process elsewhere may define the same, but nothing else."""
+    if before is None or before.sources == (source,):
+        return Defined(allowance, (source,))
+    if replace(before.allowance, source="") == replace(allowance, source=""):
+        return before if source in before.sources else before._replace(sources=(*before.sources, source))
+    rivals = [each for each in before.sources if each != source and each in others]
+    if rivals:
+        raise ConfigError(
+            f"{allowance.name!r} is defined as {describe(allowance)} in {source or 'this program'}, and as "
+            f"{describe(before.allowance)} in {rivals[0] or 'a program'}, which a running process uses: "
+            "make both the same, or give one another name",
+            key=allowance.name,
+        )
+    return Defined(allowance, (source,))
+
+
+def describe(allowance: Allowance) -> str:
+    """An allowance in a few words, for messages."""
+    per = f" per {allowance.period}" if allowance.period else ""
+    each = f" each {allowance.each}" if allowance.each else ""
+    return f"{allowance.capacity} {allowance.meter}{per}{each} ({allowance.mode})"
+
+
+def _check_zone(allowance: Allowance) -> None:
+    try:
+        ZoneInfo(allowance.time_zone)
+    except (KeyError, ValueError, OSError):
+        raise ConfigError(
+            f"{allowance.name!r}: there is no time zone {allowance.time_zone!r}", key=allowance.name
+        ) from None
+
+
+class Span(NamedTuple):
+    """An interval whose ledger rows are to be added up, per `width_ms` counted from the epoch (0: as one)."""
+
+    window: Window
+    width_ms: int
+
+
+def spans(allowance: Allowance, holds: Iterable[Hold], now_ms: int) -> list[Span]:
+    """The windows that the levels of a restarted allowance must cover: the current one, and those of pending holds."""
+    if allowance.shape not in ("calendar", "rolling") or allowance.period is None:
+        return []
+    windows = {window_of(allowance, hold.reserved_ms) for hold in holds}
+    if allowance.shape == "calendar":
+        return [Span(window, 0) for window in {*windows, window_of(allowance, now_ms)}]
+    current, oldest_ms = rolling_window(allowance.period, now_ms)
+    apart = [Span(window, 0) for window in windows if not oldest_ms <= window.start_ms < current.end_ms]
+    return [Span(Window(oldest_ms, current.end_ms), sub_window_ms(allowance.period)), *apart]
+
+
+class Restart(NamedTuple):
+    """Levels of an allowance from scratch, and the claims that pending holds get, by attempt."""
+
+    levels: dict[Key, Stored]
+    claims: dict[str, Claim]
+
+
+def restart(
+    allowance: Allowance,
+    holds: Iterable[Hold],
+    add_up: Callable[[Span], Iterable[Carried]],
+    credits: Mapping[Key, int],
+    now_ms: int,
+) -> Restart:
+    """Levels as they would stand had the allowance been there: spent from the ledger, held from the pending holds.
+
+    credits: top-ups of the levels that it had so far; those of windows that stay the same are kept.
+    """
+    bound = [(hold, subject) for hold in holds if (subject := allowance.subject_of(hold.scopes)) is not None]
+    spent: dict[Key, int] = {}
+    held: dict[Key, int] = {}
+    ends: dict[Key, int] = {}
+    for span in spans(allowance, [hold for hold, _ in bound], now_ms):
+        for carried in add_up(span):
+            subject = allowance.subject_of(carried.scopes)
+            if subject is not None:
+                start_ms = carried.start_ms if span.width_ms else span.window.start_ms
+                key = (allowance.name, subject, start_ms)
+                spent[key] = spent.get(key, 0) + carried.amount(allowance.meter)
+                ends[key] = start_ms + span.width_ms if span.width_ms else span.window.end_ms
+    claims = {}
+    for hold, subject in bound if allowance.shape != "bucket" else ():
+        window = window_of(allowance, hold.reserved_ms)
+        key = (allowance.name, subject, window.start_ms)
+        claim = claims[hold.attempt_id] = Claim(*key, allowance.meter, hold.amount(allowance.meter))
+        held[key] = held.get(key, 0) + claim.amount
+        ends[key] = window.end_ms
+    now_window = window_of(allowance, now_ms)
+    for key in credits:
+        if key[2] == now_window.start_ms:
+            ends.setdefault(key, now_window.end_ms)
+    levels = {
+        key: Stored(end_ms, spent.get(key, 0), held.get(key, 0), credits.get(key, 0), now_ms)
+        for key, end_ms in ends.items()
+    }
+    return Restart(levels, claims)
+
+
+def encode_allowance(allowance: Allowance) -> str:
+    """A definition as it is kept."""
+    return msgspec.json.encode(allowance).decode()
+
+
+decode_allowance = msgspec.json.Decoder(Allowance).decode

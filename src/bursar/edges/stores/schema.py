@@ -1,0 +1,126 @@
+"""The tables of the books in SQLite, and the one place that makes or refuses a database file.
+
+holds: attempts in flight. levels: what every allowance has spent and holds, by subject and window. ledger: one row an
+attempt that ended. openings: what pruning has folded, so that no sum ever changes. allowances: the definitions; every
+change to them raises `books.definitions`, by which a process knows that what it remembers of them is still true.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from bursar.edges.stores.rows import Row
+from bursar.errors import StoreUnavailableError
+
+SCHEMA_VERSION = 1
+# "BRSR": tells a Bursar database from any other SQLite file.
+APPLICATION_ID = 0x42525352
+
+_ACCOUNTS = '"provider", "model", "key", "user", "session", "tags"'
+
+# Column names of this package are all that is put into it.
+_TABLES = f"""
+CREATE TABLE books (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    definitions INTEGER NOT NULL
+);
+INSERT INTO books VALUES (1, 1);
+CREATE TABLE allowances (
+    name TEXT PRIMARY KEY,
+    sources TEXT NOT NULL,
+    format INTEGER NOT NULL,
+    body TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TRIGGER allowance_added AFTER INSERT ON allowances BEGIN UPDATE books SET definitions = definitions + 1; END;
+CREATE TRIGGER allowance_changed AFTER UPDATE ON allowances BEGIN UPDATE books SET definitions = definitions + 1; END;
+CREATE TRIGGER allowance_removed AFTER DELETE ON allowances BEGIN UPDATE books SET definitions = definitions + 1; END;
+CREATE TABLE owners (
+    id TEXT PRIMARY KEY,
+    pid INTEGER NOT NULL,
+    host TEXT NOT NULL,
+    sources TEXT NOT NULL,
+    locked INTEGER NOT NULL,
+    lease_until_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE levels (
+    allowance TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    start_ms INTEGER NOT NULL,
+    end_ms INTEGER NOT NULL,
+    spent INTEGER NOT NULL,
+    held INTEGER NOT NULL,
+    credit INTEGER NOT NULL,
+    updated_ms INTEGER NOT NULL,
+    PRIMARY KEY (allowance, subject, start_ms)
+) WITHOUT ROWID;
+CREATE TABLE holds (
+    attempt_id TEXT PRIMARY KEY,
+    owner_id TEXT NOT NULL,
+    body TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE ledger (
+    {", ".join(f'"{column}"' for column in Row._fields)},
+    PRIMARY KEY (attempt_id)
+);
+CREATE INDEX ledger_time ON ledger (reserved_ms);
+CREATE INDEX ledger_call ON ledger (call_id);
+CREATE INDEX ledger_session ON ledger ("session", reserved_ms) WHERE "session" IS NOT NULL;
+CREATE INDEX ledger_uncertain ON ledger (reserved_ms) WHERE certain = 0;
+CREATE TABLE openings (
+    reserved_ms INTEGER NOT NULL,
+    {_ACCOUNTS},
+    ending TEXT NOT NULL,
+    would_refuse TEXT NOT NULL,
+    calls INTEGER NOT NULL,
+    unknown_cost_calls INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    charged_nano_usd INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    carried_input INTEGER NOT NULL,
+    carried_output INTEGER NOT NULL
+);
+CREATE INDEX openings_time ON openings (reserved_ms);
+CREATE VIEW entries AS
+SELECT reserved_ms, {_ACCOUNTS}, ending, would_refuse, 1 AS calls, cost_nano_usd IS NULL AS unknown_cost_calls,
+    requests, charged_nano_usd, CASE WHEN certain THEN charged_nano_usd ELSE 0 END AS certain_nano_usd,
+    NOT certain AS uncertain_calls, input_tokens, output_tokens, carried_input, carried_output
+FROM ledger
+UNION ALL
+SELECT reserved_ms, {_ACCOUNTS}, ending, would_refuse, calls, unknown_cost_calls,
+    requests, charged_nano_usd, charged_nano_usd, 0, input_tokens, output_tokens, carried_input, carried_output
+FROM openings;
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+"""  # noqa: S608
+
+
+def prepare(connection: sqlite3.Connection, path: str) -> None:
+    """Make the tables in a new file; accept one of ours. To be called inside a write transaction.
+
+    Raises StoreUnavailableError for a newer version and for a database of something else.
+    """
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+    if ours and version == SCHEMA_VERSION:
+        return
+    if ours:
+        raise StoreUnavailableError(
+            f"{path} has the books in version {version}, and this Bursar knows version {SCHEMA_VERSION}: "
+            "upgrade Bursar, or name another file"
+        )
+    if version or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise StoreUnavailableError(f"{path} is a database of something else than Bursar: name another file")
+    for statement in _statements(_TABLES):
+        connection.execute(statement)
+
+
+def _statements(script: str) -> list[str]:
+    """The statements of a script, one by one: executescript would commit the transaction that they belong to."""
+    statements, start = [], ""
+    for line in script.splitlines():
+        start += line + "\n"
+        if start.strip() and sqlite3.complete_statement(start):
+            statements.append(start)
+            start = ""
+    return statements

@@ -1,0 +1,67 @@
+"""Where a level stands, as a Balance. Shared by the answers to settles and by the reading of all balances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from bursar.call.books import Balance
+from bursar.rules.allowances import Allowance, Level
+from bursar.rules.windows import SUB_WINDOWS, rolling_window, sub_window_ms
+
+
+class Stored(NamedTuple):
+    """A level as it is kept. Amounts in units of the meter (a bucket's `spent` in units x milliseconds)."""
+
+    end_ms: int
+    spent: int
+    held: int
+    credit: int
+    updated_ms: int
+
+
+def level_of(allowance: Allowance, subject: str, start_ms: int, end_ms: int, stored: Stored | None) -> Level:
+    """The level that the rules move, from what is kept of it; a new one where nothing is."""
+    if stored is None:
+        return Level(allowance, subject, start_ms, end_ms)
+    return Level(allowance, subject, start_ms, end_ms, stored.spent, stored.held, stored.credit, stored.updated_ms)
+
+
+def stored_of(level: Level) -> Stored:
+    """What is kept of a level."""
+    return Stored(level.end_ms, level.spent, level.held, level.credit, level.updated_ms)
+
+
+def balance_of(level: Level, now_ms: int) -> Balance:
+    """Where a level of any shape but "rolling" stands."""
+    allowance = level.allowance
+    spent, held = level.spent, level.held
+    resets_at_ms: int | None = level.end_ms
+    if level.scale:
+        # Everything that was poured in has leaked out by then.
+        leaked = level.leaked(now_ms)
+        spent, held = -(-leaked // level.scale), 0
+        resets_at_ms = now_ms + -(-leaked // level.limit) if level.limit else None
+    elif allowance.period is None or allowance.period == "total":
+        resets_at_ms = None
+    return Balance(
+        allowance.name, level.subject, level.meter, allowance.period or "", spent, held, level.limit, resets_at_ms
+    )
+
+
+def rolling_balance(allowance: Allowance, subject: str, used: Iterable[tuple[int, int, int]], now_ms: int) -> Balance:
+    """Where a rolling allowance stands. `used`: (start_ms, spent, held) of its sub-windows, current or not.
+
+    It resets when the newest of those that count has left the window.
+    """
+    period = allowance.period or "hour"
+    current, oldest_ms = rolling_window(period, now_ms)
+    spent = held = 0
+    newest_ms = oldest_ms
+    for start_ms, more_spent, more_held in used:
+        if oldest_ms <= start_ms <= current.start_ms:
+            spent += more_spent
+            held += more_held
+            newest_ms = max(newest_ms, start_ms)
+    resets_at_ms = newest_ms + sub_window_ms(period) * (SUB_WINDOWS + 1)
+    return Balance(allowance.name, subject, allowance.meter, period, spent, held, allowance.capacity, resets_at_ms)
