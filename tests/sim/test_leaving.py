@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bursar.sim import server
 from bursar.sim.config import SimConfig
 from bursar.sim.record import read_record
 from bursar.sim.server import running
 from tests.sim.client import CHAT, Caller, calling
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """A client that leaves is everyday life, not a traceback."""
+    yield
+    assert [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR] == []
 
 
 def raw_request(provider: str, *, stream: bool, fault: str = "", content: str = "[[tokens=10]]") -> bytes:
@@ -59,6 +69,32 @@ async def test_a_stream_left_midway_is_billed_in_full_by_default() -> None:
         await leave(caller.url, raw_request("openai", stream=True, fault="stall:60,after_chunks=4"), b"delta")
         entry = await settled(caller)
     assert entry["usage"]["completion_tokens"] == 10  # type: ignore[index]
+
+
+async def test_without_latency_the_bill_is_written_before_the_first_byte() -> None:
+    async with calling() as caller:
+        host, port = caller.url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(raw_request("openai", stream=True, fault="stall:60"))
+        entry = await settled(caller)
+        assert entry["usage"]["completion_tokens"] == 10  # type: ignore[index]
+        assert entry["aborted"] is False
+        writer.transport.abort()
+
+
+async def test_a_stream_that_is_cancelled_is_billed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(server, "SHUTDOWN_SECONDS", 0.05)
+    path = tmp_path / "record.jsonl"
+    config = SimConfig(record=path, cancel_stops_billing=frozenset({"openrouter"}))
+    async with running(config) as sim:
+        host, port = sim.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port), limit=1)
+        writer.write(raw_request("openrouter", stream=True, content="[[tokens=16000]]"))
+        await asyncio.wait_for(reader.read(1), 10)
+    writer.transport.abort()
+    [entry] = read_record(path)
+    assert 0 < entry.usage["completion_tokens"] < 16_000
+    assert entry.aborted
 
 
 async def test_a_provider_that_stops_on_cancel_bills_what_it_sent() -> None:

@@ -86,6 +86,12 @@ def check_generic(error: dict[str, object], headers: dict[str, str]) -> None:
     assert not any(name.startswith("x-ratelimit") for name in headers)
 
 
+async def test_a_request_that_is_to_fail_takes_nothing() -> None:
+    async with calling(SimConfig(limits={"openai": RateLimit(requests=1)})) as caller:
+        assert (await caller.chat("openai", "[[fault=status:503]]")).status == 503
+        assert [(await caller.chat("openai")).status for _ in range(2)] == [200, 429]
+
+
 async def test_openai_keeps_what_was_reserved_and_groq_gives_it_back() -> None:
     limits = {"openai": RateLimit(tokens=10_000), "groq": RateLimit(tokens=10_000)}
     async with calling(SimConfig(limits=limits)) as caller:

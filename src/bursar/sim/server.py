@@ -99,7 +99,7 @@ def billed_route(desk: Desk, form: Form, kind: str, answering: Answering) -> Rou
             return await answering(exchange, request)
         except RefusedRequestError as refused:
             return await send_failure(exchange, refused.failure)
-        except (ClientLeftError, ConnectionError, web.RequestPayloadError):
+        except (ClientLeftError, ConnectionError):
             return web.Response()  # nobody is there to read it
 
     return respond

@@ -135,8 +135,6 @@ class Sending:
         frame = event(body)
         if exchange.pace.token_seconds and tokens:
             await pause(exchange, self.request, exchange.pace.token_seconds * tokens)
-        elif exchange.stops_when_left:
-            await asyncio.sleep(0)
         await self.response.write(frame + frame if tokens and self._fault_is("duplicate_chunks") else frame)
         self.tokens_sent += tokens
 
