@@ -30,8 +30,8 @@ class Provider:
     settles: what counts against the provider's token limits, actual use or what was reserved at arrival.
     reports_cost: its replies say what was charged. bills_errors: a status of 400 or more may be billed.
     cancel_stops_billing: closing a stream ends the bill, and a record says what it came to.
-    fallbacks: understands `models` and `provider` in the body. price_provider: whose list prices it has, as genai-prices
-    calls it; "" for none.
+    fallbacks: understands `models` and `provider` in the body. price_provider: whose list prices it has, by
+    genai-prices' name; "" for none.
     """
 
     name: str
