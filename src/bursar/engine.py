@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ from typing import Any
 from bursar.call.books import Balance, Expired, Store
 from bursar.call.events import Event, HoldsExpired, Observer
 from bursar.call.plan import Cap, Plan
-from bursar.catalog.models import ModelFacts, model_facts
+from bursar.catalog import models
 from bursar.catalog.prices import PriceBook
-from bursar.catalog.providers import Provider
+from bursar.catalog.providers import Provider, headers_of, provider_row, target_of
 from bursar.config import ProviderSettings, Settings, resolve_model
 from bursar.edges.teller import Teller
 from bursar.errors import InvalidRequestError
@@ -71,11 +72,12 @@ class Engine:
         self.settings = settings
         self.store = store
         self.clock = clock
+        self.making = threading.Lock()
         self._observers: list[Observer] = []
         self.teller = Teller(store, clock, notice=self._expired)
-        self.prices = PriceBook(settings)
+        self.prices = _price_book(settings)
         self._candidates: dict[str, Candidate] = {}
-        self._sessions: dict[str, Allowance] = {}
+        self._stats = SpendStatistics()
         store.define(settings.allowances, settings.source, clock)
 
     def plan(self, dialect: Dialect, body: bytes, asked: Asked) -> Plan:
@@ -117,10 +119,38 @@ class Engine:
             unpriced=unpriced,
         )
 
+    def limit_field(self, asked: Asked) -> str:
+        """What the provider of a call names the output limit."""
+        provider, _ = resolve_model(self.settings, asked.model)
+        return (self._candidates.get(provider) or self._candidate(provider)).row.limit_field
+
+    def pool_limits(self) -> dict[str, PoolLimits]:
+        """The connections that each provider may have."""
+        return {name: _pool_limits(settings) for name, settings in self.settings.providers.items()}
+
+    def binding(self, scopes: Mapping[str, str]) -> list[Balance]:
+        """Where the budgets stand that a call of these scopes would be charged to."""
+        now_ms = self.clock()
+        known = {(one.allowance, one.subject): one for one in self.store.balances(now_ms)}
+        bound = []
+        for allowance in self.store.allowances():
+            subject = allowance.subject_of(scopes)
+            if allowance.meter == "nano_usd" and subject is not None:
+                unseen = Balance(
+                    allowance.name, subject, allowance.meter, allowance.period or "", 0, 0, allowance.capacity, None
+                )
+                bound.append(known.get((allowance.name, subject), unseen))
+        return bound
+
+    def check_session(self, name: str, budget_usd: Any) -> None:
+        """Refuse a session that could not be opened, without opening it."""
+        _scope("session", name)
+        if budget_usd is not None:
+            _nano("budget_usd", budget_usd)
+
     def open_session(self, name: str, budget_usd: Any = None) -> None:
         """Give a session a budget of its own, for as long as the books last; the same name continues it."""
-        if not name:
-            raise InvalidRequestError("a session needs a name")
+        self.check_session(name, budget_usd)
         if budget_usd is None:
             return
         allowance = Allowance(
@@ -155,7 +185,7 @@ class Engine:
     def _candidate(self, provider: str) -> Candidate:
         settings = self.settings.providers[provider]
         key = settings.require_key()
-        row = row_of(settings)
+        row = provider_row(settings.name, settings.base_url, row=settings.row)
         # Enough to tell keys apart in the books, far too little to guess one.
         fingerprint = f"{provider}:{hashlib.sha256(key.encode()).hexdigest()[:8]}" if key else provider
         candidate = Candidate(settings, row, headers_of(row, key, settings), fingerprint)
@@ -175,17 +205,18 @@ class Engine:
         prices: Callable[[str], PriceCard | None],
         caps: tuple[Cap, ...],
     ) -> tuple[Demand, tuple[str, ...]]:
-        facts = model_facts(candidate.row.name, reachable[0])
+        name = candidate.settings.name
+        reasons = any(models.is_reasoning(name, model) for model in reachable)
         size = dialect.size(
             request,
-            output_tokens_min=MIN_OUTPUT_TOKENS_REASONING if facts.reasoning else MIN_OUTPUT_TOKENS,
-            output_tokens_max=facts.output_tokens_max,
-            context_tokens=facts.context_tokens,
+            output_tokens_min=MIN_OUTPUT_TOKENS_REASONING if reasons else MIN_OUTPUT_TOKENS,
+            output_tokens_max=min(models.output_max(name, model) for model in reachable),
+            context_tokens=max(models.context_window(name, model) for model in reachable),
         )
         if not candidate.settings.enable_cost_tracking:
             return demand_of(size, [None]), ()
         cards = {model: prices(model) for model in reachable}
-        unpriced = tuple(f"{candidate.settings.name}/{model}" for model, card in cards.items() if card is None)
+        unpriced = tuple(f"{name}/{model}" for model, card in cards.items() if card is None)
         priced: list[PriceCard | None] = [None] if request.unbounded else list(cards.values())
         tightest = min(caps, key=lambda cap: cap.nano_usd, default=None)
         if tightest is None:

@@ -1,0 +1,112 @@
+"""Bursar pays your LLM bills, and never a cent more than allowed.
+
+    import bursar
+
+    with bursar.Client(budget_usd=5) as llm:
+        reply = llm.chat("Name three rivers.", model="openai/gpt-4o-mini", max_tokens=60)
+        print(reply.text, reply.cost)
+
+Names are loaded when they are first used, so that importing the package costs little.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bursar.blocks import CostTracker, PerformanceMonitor, TokenCostEstimator, TokenCounter
+    from bursar.call.books import Balance
+    from bursar.call.receipt import Receipt
+    from bursar.client import AsyncClient, Client
+    from bursar.errors import (
+        BudgetExceededError,
+        BursarError,
+        ConfigError,
+        InvalidRequestError,
+        LimitExceededError,
+        PriceUnknownError,
+        ProviderError,
+        RefusedError,
+        StoreUnavailableError,
+        StreamInterruptedError,
+    )
+    from bursar.replies import Quote, Reply, Vectors
+    from bursar.rules.money import Cost
+    from bursar.rules.usage import Usage
+    from bursar.sessions import AsyncSession, Session
+    from bursar.streams import AsyncStream, Stream
+    from bursar.wire.reply import Delta
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "bursar.blocks": ("CostTracker", "PerformanceMonitor", "TokenCostEstimator", "TokenCounter"),
+    "bursar.call.books": ("Balance",),
+    "bursar.call.receipt": ("Receipt",),
+    "bursar.client": ("AsyncClient", "Client"),
+    "bursar.errors": (
+        "BudgetExceededError",
+        "BursarError",
+        "ConfigError",
+        "InvalidRequestError",
+        "LimitExceededError",
+        "PriceUnknownError",
+        "ProviderError",
+        "RefusedError",
+        "StoreUnavailableError",
+        "StreamInterruptedError",
+    ),
+    "bursar.replies": ("Quote", "Reply", "Vectors"),
+    "bursar.rules.money": ("Cost",),
+    "bursar.rules.usage": ("Usage",),
+    "bursar.sessions": ("AsyncSession", "Session"),
+    "bursar.streams": ("AsyncStream", "Stream"),
+    "bursar.wire.reply": ("Delta",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AsyncClient",
+    "AsyncSession",
+    "AsyncStream",
+    "Balance",
+    "BudgetExceededError",
+    "BursarError",
+    "Client",
+    "ConfigError",
+    "Cost",
+    "CostTracker",
+    "Delta",
+    "InvalidRequestError",
+    "LimitExceededError",
+    "PerformanceMonitor",
+    "PriceUnknownError",
+    "ProviderError",
+    "Quote",
+    "Receipt",
+    "RefusedError",
+    "Reply",
+    "Session",
+    "StoreUnavailableError",
+    "Stream",
+    "StreamInterruptedError",
+    "TokenCostEstimator",
+    "TokenCounter",
+    "Usage",
+    "Vectors",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'bursar' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

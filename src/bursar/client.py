@@ -1,0 +1,291 @@
+"""The library's door: Client and AsyncClient. Arguments become a request, a driver runs the flow, a Reply comes back.
+
+Both colours do the same through the same engine; they differ in who waits. What a call asks for is made into bytes in
+`asking`, what comes back is in `replies` and `streams`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import weakref
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from bursar.asking import Messages, chat_body, embedding_body, split
+from bursar.call.books import Balance
+from bursar.call.flow import Result
+from bursar.config import load
+from bursar.edges.drain import AsyncDrain, BlockingDrain
+from bursar.engine import Asked, Engine, open_engine
+from bursar.errors import InvalidRequestError
+from bursar.quoting import quote
+from bursar.replies import Quote, Reply, Vectors
+from bursar.sessions import AsyncSession, Session
+from bursar.streams import AsyncStream, Stream
+from bursar.wire.embeddings import Embeddings
+from bursar.wire.openai_chat import OpenAIChat
+
+if TYPE_CHECKING:
+    from bursar.call.plan import Plan
+    from bursar.edges.blocking import BlockingDriver
+    from bursar.edges.drive import AsyncDriver
+    from bursar.edges.http.pool import PoolStatistics
+
+Config = str | Path | Mapping[str, Any] | None
+Usd = str | int | float | Decimal
+
+CHAT = OpenAIChat()
+EMBEDDINGS = Embeddings()
+
+
+class Door:
+    """What both clients have: the engine, its budgets and its figures. Opening a door opens the books."""
+
+    def __init__(
+        self,
+        config: Config = None,
+        *,
+        budget_usd: Usd | None = None,
+        per: str = "day",
+        books: str | Path | None = None,
+        api_keys: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Open the books and make ready; no connection is made before the first call.
+
+        config: a bursar.yaml (path or mapping); else the file that BURSAR_CONFIG names, else ./bursar.yaml where there
+        is one, else keys from the environment are enough. budget_usd: a hard budget for every window `per` (hour, day,
+        week, month, total). books: a SQLite file (default ./bursar.db), or "memory:". api_keys: by provider.
+        tags: what every call is counted under.
+
+        Raises ConfigError for what cannot be used, and StoreUnavailableError when the books cannot be opened.
+        """
+        settings = load(
+            config, budget_usd=budget_usd, per=per, books=books, api_keys=api_keys, tags=tags, environ=os.environ
+        )
+        self._engine = open_engine(settings)
+        # A client that is forgotten, or a program that ends, still gets its entries into the books.
+        self._closer = weakref.finalize(self, self._engine.close)
+
+    def budgets(self) -> list[Balance]:
+        """Where every budget and limit stands: spent, held, left (nano-USD for money), and when it resets."""
+        return self._engine.balances()
+
+    def statistics(self) -> dict[str, Any]:
+        """Calls, latency, tokens and cost by provider and by model, over a sliding window of an hour."""
+        return self._engine.statistics()
+
+    def _plan_chat(self, messages: Messages, asked: Asked, params: dict[str, Any], *, stream: bool) -> Plan:
+        engine = self._engine
+        return engine.plan(CHAT, chat_body(messages, params, limit_field=engine.limit_field(asked), stream=stream), asked)
+
+    def _plan_embed(self, inputs: str | Sequence[Any], asked: Asked, params: dict[str, Any]) -> Plan:
+        return self._engine.plan(EMBEDDINGS, embedding_body(inputs, params), asked)
+
+
+class Client(Door):
+    """Calls language models, and never pays more than its budgets allow. Blocking; safe to share between threads.
+
+    >>> with Client(budget_usd=5, books="memory:", api_keys={"openai": "sk-example"}) as llm:
+    ...     [str(balance.limit) for balance in llm.budgets()]
+    ['5000000000']
+    """
+
+    _driver_made: BlockingDriver | None = None
+
+    def chat(
+        self,
+        messages: Messages,
+        *,
+        model: str | None = None,
+        max_tokens: int | None = None,
+        max_cost_usd: Usd | None = None,
+        timeout: float | None = None,
+        max_wait_seconds: float | None = None,
+        tags: Mapping[str, str] | None = None,
+        user: str | None = None,
+        session: str | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> Reply:
+        """Ask a model and wait for its whole answer.
+
+        messages: a string (one user message), or messages in OpenAI's form, passed on unchanged. model: provider/model,
+        a route, or a bare name. max_tokens: the output limit; without one, a budget chooses a limit that it can afford.
+        max_cost_usd: the most this call may cost. timeout: seconds for the whole call. max_wait_seconds: how long to
+        wait for money that other calls hold, or for a limit. tags, user, session: what the call is counted under; they
+        are not sent. extra_headers, extra_body and all other parameters go to the provider as they are.
+
+        Raises RefusedError (nothing was sent), ProviderError, InvalidRequestError, ConfigError, StoreUnavailableError.
+        """
+        asked, fields = split(locals())
+        result = self._driver.call(self._plan_chat(messages, asked, fields, stream=False), self._engine.observe)
+        assert isinstance(result, Result)
+        return Reply.of(result)
+
+    def stream(self, messages: Messages, **options: Any) -> Stream:
+        """The same as `chat`, as a context manager that yields deltas as they arrive; `reply` is set at the end.
+
+        Takes the arguments of `chat`. Leaving the context early lets the rest be read in the background, so that the
+        cost is known.
+        """
+        asked, fields = split(options)
+        return Stream(lambda: self._driver.call(self._plan_chat(messages, asked, fields, stream=True), self._engine.observe))
+
+    def embed(self, inputs: str | Sequence[Any], **options: Any) -> Vectors:
+        """Embed one text or a list of them. Takes `model` and the governing arguments of `chat`."""
+        asked, fields = split(options)
+        result = self._driver.call(self._plan_embed(inputs, asked, fields), self._engine.observe)
+        assert isinstance(result, Result)
+        return Vectors.of(result)
+
+    def estimate(self, messages: Messages, **options: Any) -> Quote:
+        """What a chat with these arguments would use and cost, and which budgets it fits. Nothing is sent or held."""
+        asked, fields = split(options)
+        return quote(self._engine, self._plan_chat(messages, asked, fields, stream=False), messages, fields)
+
+    def session(self, id: str, *, budget_usd: Usd | None = None, tags: Mapping[str, str] | None = None) -> Session:
+        """A run of calls that are counted together, with a budget of its own; the same id continues it."""
+        return Session(self, self._engine, id, budget_usd, tags)
+
+    def pools(self) -> dict[str, PoolStatistics]:
+        """The connection pool of every provider used so far: seats, waits, connections, failures."""
+        return self._driver.transport.statistics()
+
+    def close(self) -> None:
+        """End what is under way (streams that were left get a moment), flush the books and close them. Idempotent."""
+        if self._driver_made is not None:
+            self._driver_made.drain.close()
+            self._driver_made.transport.close()
+        self._closer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def _driver(self) -> BlockingDriver:
+        return self._driver_made or self._make_driver()
+
+    def _make_driver(self) -> BlockingDriver:
+        from bursar.edges.blocking import BlockingDriver
+        from bursar.edges.http.blocking import BlockingTransport
+
+        engine = self._engine
+        with engine.making:
+            if self._driver_made is None:
+                transport = BlockingTransport(engine.pool_limits(), now_ms=engine.clock)
+                self._driver_made = BlockingDriver(transport, engine.teller, BlockingDrain(), engine.clock)
+        return self._driver_made
+
+
+class AsyncClient(Door):
+    """The async twin of Client: the same arguments, awaited. It belongs to the event loop of its first call."""
+
+    _driver_made: AsyncDriver | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    async def chat(
+        self,
+        messages: Messages,
+        *,
+        model: str | None = None,
+        max_tokens: int | None = None,
+        max_cost_usd: Usd | None = None,
+        timeout: float | None = None,
+        max_wait_seconds: float | None = None,
+        tags: Mapping[str, str] | None = None,
+        user: str | None = None,
+        session: str | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> Reply:
+        """Ask a model and wait for its whole answer. Arguments and errors are those of `Client.chat`.
+
+        A caller who is cancelled leaves at once; what was sent is read to its end in the background and paid for.
+        """
+        asked, fields = split(locals())
+        driver = self._driver_made or await self._make_driver()
+        result = await driver.call(self._plan_chat(messages, asked, fields, stream=False), self._engine.observe)
+        assert isinstance(result, Result)
+        return Reply.of(result)
+
+    def stream(self, messages: Messages, **options: Any) -> AsyncStream:
+        """The same as `chat`, as an async context manager that yields deltas; `reply` is set at the end."""
+        asked, fields = split(options)
+
+        async def start() -> Any:
+            driver = self._driver_made or await self._make_driver()
+            return await driver.call(self._plan_chat(messages, asked, fields, stream=True), self._engine.observe)
+
+        return AsyncStream(start)
+
+    async def embed(self, inputs: str | Sequence[Any], **options: Any) -> Vectors:
+        """Embed one text or a list of them. Takes `model` and the governing arguments of `chat`."""
+        asked, fields = split(options)
+        driver = self._driver_made or await self._make_driver()
+        result = await driver.call(self._plan_embed(inputs, asked, fields), self._engine.observe)
+        assert isinstance(result, Result)
+        return Vectors.of(result)
+
+    async def estimate(self, messages: Messages, **options: Any) -> Quote:
+        """What a chat with these arguments would use and cost, and which budgets it fits. Nothing is sent or held."""
+        asked, fields = split(options)
+        await self._make_ready()
+        plan = self._plan_chat(messages, asked, fields, stream=False)
+        # Counting tokens may take a while, and the first time it reads a vocabulary.
+        return await asyncio.to_thread(quote, self._engine, plan, messages, fields)
+
+    def session(self, id: str, *, budget_usd: Usd | None = None, tags: Mapping[str, str] | None = None) -> AsyncSession:
+        """A run of calls that are counted together, with a budget of its own; the same id continues it."""
+        return AsyncSession(self, self._engine, id, budget_usd, tags)
+
+    def pools(self) -> dict[str, PoolStatistics]:
+        """The connection pool of every provider used so far: seats, waits, connections, failures."""
+        return self._driver_made.transport.statistics() if self._driver_made is not None else {}
+
+    async def close(self) -> None:
+        """End what is under way (calls that were left get a moment), flush the books and close them. Idempotent."""
+        if self._driver_made is not None:
+            await self._driver_made.drain.close()
+            await self._driver_made.transport.close()
+        await asyncio.to_thread(self._closer)
+
+    async def __aenter__(self) -> Self:
+        await self._make_ready()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _make_ready(self) -> None:
+        """Read the price list before the first call needs it, and not on the loop."""
+        if not self._engine.prices.loaded:
+            await asyncio.to_thread(self._engine.prices.load)
+
+    async def _make_driver(self) -> AsyncDriver:
+        await self._make_ready()
+        from bursar.edges.drive import AsyncDriver
+        from bursar.edges.http.asynchronous import AsyncTransport
+
+        if self._driver_made is None:
+            engine = self._engine
+            transport = AsyncTransport(engine.pool_limits(), now_ms=engine.clock)
+            self._driver_made = AsyncDriver(transport, engine.teller, AsyncDrain(), engine.clock)
+            self._loop = asyncio.get_running_loop()
+        return self._driver_made
+
+
+def _of_this_loop(loop: asyncio.AbstractEventLoop | None) -> None:
+    if loop is not None and loop is not asyncio.get_running_loop():
+        raise InvalidRequestError("an AsyncClient belongs to the event loop of its first call; make one for each loop")

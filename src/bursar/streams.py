@@ -1,0 +1,140 @@
+"""Streams as context managers: entering sends the request, iterating yields deltas, leaving settles."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Self
+
+from bursar.errors import InvalidRequestError, StreamInterruptedError
+from bursar.replies import Reply
+from bursar.wire.reply import Delta
+
+if TYPE_CHECKING:
+    from bursar.edges.blocking import BlockingRelay
+    from bursar.edges.drive import AsyncRelay
+
+_NOT_OPEN = "a stream is used as a context manager: `with llm.stream(...) as stream`, async with `async with`"
+
+
+class Gathered:
+    """What both colours keep: the payloads seen so far, of which the whole reply is put together when it is read."""
+
+    def __init__(self) -> None:
+        self._seen: list[bytes] = []
+        self._pending: deque[bytes] = deque()
+        self._reply: Reply | None = None
+
+    @property
+    def reply(self) -> Reply | None:
+        """The whole reply with cost and receipt, once the stream has ended; None before."""
+        return self._reply
+
+    def _take(self, payloads: list[bytes]) -> None:
+        self._seen += payloads
+        self._pending.extend(payloads)
+
+    def _finish(self, result: Any) -> None:
+        self._reply = Reply.of_stream(result, self._seen)
+
+    def _interrupted(self, error: StreamInterruptedError) -> None:
+        """Give the error the partial reply, decoded."""
+        if error.reply is not None:
+            self._reply = error.reply = Reply.of_stream(error.reply, self._seen)
+
+
+class Stream(Gathered):
+    """A streamed answer: `with llm.stream(...) as stream: for delta in stream: ...`, then `stream.reply`."""
+
+    def __init__(self, start: Callable[[], Any]) -> None:
+        super().__init__()
+        self._start = start
+        self._relay: BlockingRelay | None = None
+
+    def __enter__(self) -> Self:
+        self._relay = self._start()
+        return self
+
+    def __exit__(self, *exit: object) -> None:
+        if self._relay is not None:
+            self._relay.leave()
+
+    def __iter__(self) -> Self:
+        if self._relay is None:
+            raise InvalidRequestError(_NOT_OPEN)
+        return self
+
+    def __next__(self) -> Delta:
+        if not self._pending:
+            self._pull()
+        if not self._pending:
+            raise StopIteration
+        return Delta(self._pending.popleft())
+
+    def _pull(self) -> None:
+        relay = self._relay
+        if relay is None:
+            raise InvalidRequestError(_NOT_OPEN)
+        if self._reply is not None:
+            return
+        try:
+            self._take(relay.pull())
+        except StreamInterruptedError as error:
+            self._interrupted(error)
+            raise
+        if relay.result is not None:
+            self._finish(relay.result)
+
+
+class AsyncStream(Gathered):
+    """A streamed answer: `async with llm.stream(...) as stream: async for delta in stream: ...`, then `stream.reply`."""
+
+    def __init__(self, start: Callable[[], Awaitable[Any]]) -> None:
+        super().__init__()
+        self._start = start
+        self._relay: AsyncRelay | None = None
+
+    def after(self, prepare: Callable[[], Awaitable[None]]) -> Self:
+        """Do something before the request is sent."""
+        start = self._start
+
+        async def prepared() -> Any:
+            await prepare()
+            return await start()
+
+        self._start = prepared
+        return self
+
+    async def __aenter__(self) -> Self:
+        self._relay = await self._start()
+        return self
+
+    async def __aexit__(self, *exit: object) -> None:
+        if self._relay is not None:
+            self._relay.leave()
+
+    def __aiter__(self) -> Self:
+        if self._relay is None:
+            raise InvalidRequestError(_NOT_OPEN)
+        return self
+
+    async def __anext__(self) -> Delta:
+        if not self._pending:
+            await self._pull()
+        if not self._pending:
+            raise StopAsyncIteration
+        return Delta(self._pending.popleft())
+
+    async def _pull(self) -> None:
+        relay = self._relay
+        if relay is None:
+            raise InvalidRequestError(_NOT_OPEN)
+        if self._reply is not None:
+            return
+        try:
+            self._take(await relay.pull())
+        except StreamInterruptedError as error:
+            self._interrupted(error)
+            raise
+        if relay.result is not None:
+            self._finish(relay.result)
