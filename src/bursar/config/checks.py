@@ -11,6 +11,7 @@ from datetime import date
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from bursar.catalog.providers import Provider, known_rows
 from bursar.config.keys import DIMENSIONS
 from bursar.config.nearest import nearest
 from bursar.config.tree import ProviderSettings, Settings
@@ -19,8 +20,8 @@ from bursar.rules.money import format_usd
 from bursar.rules.windows import PERIOD_MS
 
 Level = Literal["error", "warning", "note"]
-# What an empty tree says of a provider: a default that the user did not choose is not held against another key.
-_OPENROUTER_ONLY = ("fallback_models", "provider_preferences", "app_name", "app_url")
+# Only a provider whose row has `fallbacks` (OpenRouter) reads these. An app_name goes into every User-Agent.
+_FALLBACK_KEYS = ("fallback_models", "provider_preferences", "app_url")
 
 
 class Finding(NamedTuple):
@@ -149,14 +150,14 @@ def _fallbacks(settings: Settings, provider: ProviderSettings, find: Find) -> No
             f"{path}.provider_preferences",
             "allow_fallbacks: false is about other hosts of one model; fallback_models are still served",
         )
-    if provider.row != "openrouter" and not urlsplit(provider.base_url).path.startswith("/openrouter"):
-        for key in _OPENROUTER_ONLY:
+    row = known_rows().get(provider.row, Provider(provider.name))
+    if not row.fallbacks:
+        for key in _FALLBACK_KEYS:
             if f"{path}.{key}" in settings.places:
                 find("warning", f"{path}.{key}", f"only OpenRouter reads this; {provider.name} ignores it")
-    if provider.row != "openai":
-        for key in ("organization", "project"):
-            if f"{path}.{key}" in settings.places:
-                find("warning", f"{path}.{key}", f"only OpenAI reads this; {provider.name} ignores it")
+    for key, variable in (("organization", row.organization_variable), ("project", row.project_variable)):
+        if f"{path}.{key}" in settings.places and not variable:
+            find("warning", f"{path}.{key}", f"only OpenAI reads this; {provider.name} ignores it")
 
 
 def _headers(settings: Settings, provider: ProviderSettings, find: Find) -> None:
@@ -245,7 +246,7 @@ def _whole(settings: Settings, find: Find) -> None:
             provider = candidate.partition("/")[0]
             if provider not in settings.providers:
                 find("warning", f"routes.{name}", f"{candidate} cannot be called: {provider} has no key")
-    if settings.active and settings.active not in settings.providers:
+    if settings.active and not settings.providers[settings.active].has_key:
         find("warning", "llm.active", f"{settings.active} has no key: bare model names will fail")
     webhook = settings.alerts.webhook
     if webhook is not None and not webhook.named:

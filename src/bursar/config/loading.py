@@ -14,16 +14,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
+from bursar.catalog.providers import known_rows
 from bursar.config import keys
 from bursar.config.allowed import CLIENT, Compiler
 from bursar.config.compounds import Texts, mapped
 from bursar.config.kinds import USD_MAX, Surroundings, Text
 from bursar.config.nearest import did_you_mean, one_of
 from bursar.config.prices import read_prices
-from bursar.config.providers import known_names, read_providers
+from bursar.config.providers import from_row, known_names, read_providers
 from bursar.config.reading import Node, read_file, read_mapping, shown_text
 from bursar.config.sections import Reading, unknown_key
-from bursar.config.tree import Alerts, Gateway, Place, Retention, Settings
+from bursar.config.tree import Alerts, Gateway, Place, ProviderSettings, Retention, Settings
 from bursar.errors import ConfigError
 from bursar.rules.money import decimal_of, nano_of
 
@@ -62,7 +63,7 @@ def load(
     listed = inside.pop("providers", None)
     providers = read_providers(listed, reading, api_keys)
     names = known_names(providers)
-    active = _active(inside, reading, names)
+    active = _active(inside, reading, providers)
     compiler = Compiler(
         reading,
         time_zone=plain.get("time_zone", "UTC"),
@@ -131,7 +132,8 @@ def _section(root: Node, name: str) -> Node:
     return root.entries.get(name) or Node("mapping", name, root.file, None)
 
 
-def _active(inside: Mapping[str, Node], reading: Reading, names: set[str]) -> str | None:
+def _active(inside: Mapping[str, Node], reading: Reading, providers: dict[str, ProviderSettings]) -> str | None:
+    """The active provider. Naming it is enough for it to exist; a key that it lacks is missed when it is used."""
     for name, node in inside.items():
         if name != "active":
             raise unknown_key(node, name, ["active", "providers"])
@@ -139,9 +141,14 @@ def _active(inside: Mapping[str, Node], reading: Reading, names: set[str]) -> st
     if given is None:
         return None
     active: str = reading.value(given, keys.LLM_KEYS[0])
+    names = known_names(providers)
     if active not in names:
         hint = did_you_mean(active, sorted(names), "providers")
         raise given.error(f"there is no provider {shown_text(active)}; {hint}")
+    if active not in providers:
+        providers[active] = from_row(active, known_rows()[active], reading)
+    if not providers[active].base_url:
+        raise given.error(f"{active} needs llm.providers.{active}.base_url")
     return active
 
 
@@ -186,6 +193,8 @@ def _tags(tags: object) -> dict[str, str]:
     if not isinstance(tags, Mapping) or len(tags) > TAGS_MAX:
         raise ConfigError(f"tags: expected a mapping of at most {TAGS_MAX} names to texts", key="tags")
     for name, value in tags.items():
+        if name in keys.OWN_DIMENSIONS:
+            raise ConfigError(f"tags: {name} is what every call has; a tag cannot be called so", key="tags")
         if not isinstance(name, str) or not re.fullmatch(keys.TAG, name):
             raise ConfigError("tags: the name of a tag has up to 64 letters, digits and - _ .", key="tags")
         if not isinstance(value, str) or not 0 < len(value) <= 256 or not value.isprintable():

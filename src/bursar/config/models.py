@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 
+from bursar.catalog.providers import known_rows
 from bursar.config.nearest import did_you_mean
 from bursar.config.providers import known_names
 from bursar.config.reading import shown_text
-from bursar.config.rows import rows
 from bursar.config.tree import Settings, missing_key
 from bursar.errors import ConfigError
 
@@ -55,7 +55,7 @@ def _named(settings: Settings, name: str) -> tuple[str, str]:
         raise ConfigError(problem, key="model")
     if provider in settings.providers:
         return provider, model
-    row = rows().get(provider)
+    row = known_rows().get(provider)
     if row is not None and row.needs_key:
         raise missing_key(provider, row.key_variable)
     advice = f"for a server of your own add llm.providers.{shown_text(provider)}: {{base_url: ...}} to bursar.yaml"
@@ -81,7 +81,7 @@ def _bare(settings: Settings, name: str) -> tuple[str, str]:
     if only:
         return only, name
     wanted = next((provider for pattern, provider, _ in _MAKERS if pattern.match(name)), "")
-    row = rows().get(wanted)
+    row = known_rows().get(wanted)
     if row is not None and row.needs_key:
         raise missing_key(wanted, row.key_variable)
     routes = did_you_mean(name, settings.routes, "routes") if settings.routes else "there are no routes"

@@ -13,17 +13,18 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from bursar.catalog.providers import Provider, known_rows
 from bursar.config import keys
 from bursar.config.compounds import Url, mapped
 from bursar.config.nearest import did_you_mean
 from bursar.config.reading import Node, shown_text
-from bursar.config.rows import Row, rows
 from bursar.config.secrets import Secret
 from bursar.config.sections import Reading, secret_argument
 from bursar.config.tree import Place, ProviderSettings
 from bursar.errors import ConfigError
 
-_CUSTOM = "openai_compatible"
+# The row of a server that no row names.
+CUSTOM = "openai_compatible"
 # Groq's own SDK appends the path to its base URL, ours has it in the URL.
 _SDK_PATHS = {"GROQ_BASE_URL": "/openai/v1"}
 
@@ -32,7 +33,7 @@ def read_providers(
     node: Node | None, reading: Reading, api_keys: Mapping[str, Any] | None
 ) -> dict[str, ProviderSettings]:
     """Every provider, by name: the file's first, in its order, then those of arguments and the environment."""
-    known = rows()
+    known = known_rows()
     found: dict[str, ProviderSettings] = {}
     for name, given in (mapped(node, "providers") if node else {}).items():
         found[name] = _from_file(name, given, reading, known.get(name))
@@ -55,10 +56,10 @@ def read_providers(
 
 def known_names(found: Mapping[str, ProviderSettings]) -> set[str]:
     """The names that a provider can be called by: those configured, and every row of the catalog."""
-    return {*found, *rows()}
+    return {*found, *known_rows()}
 
 
-def from_row(name: str, row: Row, reading: Reading) -> ProviderSettings:
+def from_row(name: str, row: Provider, reading: Reading) -> ProviderSettings:
     """A provider as its row and the environment have it."""
     environ = reading.around.environ
     values: dict[str, Any] = {}
@@ -80,7 +81,7 @@ def from_row(name: str, row: Row, reading: Reading) -> ProviderSettings:
     return replace(_defaults(name, row), **values)
 
 
-def _defaults(name: str, row: Row) -> ProviderSettings:
+def _defaults(name: str, row: Provider) -> ProviderSettings:
     return ProviderSettings(
         name=name,
         row=row.name,
@@ -97,7 +98,7 @@ def _defaults(name: str, row: Row) -> ProviderSettings:
     )
 
 
-def _base_url(row: Row, reading: Reading) -> str:
+def _base_url(row: Provider, reading: Reading) -> str:
     variable = row.base_url_variable
     text = reading.around.environ.get(variable, "").strip() if variable else ""
     if not text:
@@ -106,13 +107,13 @@ def _base_url(row: Row, reading: Reading) -> str:
     return url + _SDK_PATHS.get(variable, "") if url.count("/") == 2 else url
 
 
-def _from_file(name: str, node: Node, reading: Reading, row: Row | None) -> ProviderSettings:
+def _from_file(name: str, node: Node, reading: Reading, row: Provider | None) -> ProviderSettings:
     if not re.fullmatch(keys.NAME, name):
         raise node.error("the name of a provider has up to 64 letters, digits, - and _")
     given = node.entries.get("base_url")
     if row is None and given is None and node.form == "mapping":
         _refuse_unknown(name, node)
-    base = from_row(name, row or Row(_CUSTOM, needs_key=False), reading)
+    base = from_row(name, row or Provider(CUSTOM), reading)
     values = reading.section(node, keys.PROVIDER_KEYS, "the settings of a provider")
     if not values.get("base_url", base.base_url):
         raise node.error(f"{name} needs base_url, such as http://localhost:8000/v1")
@@ -123,6 +124,6 @@ def _from_file(name: str, node: Node, reading: Reading, row: Row | None) -> Prov
 
 def _refuse_unknown(name: str, node: Node) -> None:
     """A name that no row has, without an address: a typing mistake, or a server whose address is missing."""
-    names = sorted(rows())
+    names = sorted(known_rows())
     hint = did_you_mean(name, names, "providers")
     raise node.error(f"there is no provider {shown_text(name)}; {hint} A server of your own needs base_url")

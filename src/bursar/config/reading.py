@@ -63,9 +63,8 @@ class Node:
 
     def error(self, problem: str) -> ConfigError:
         """The error that this value is at fault."""
-        return ConfigError(
-            f"{self.path}: {problem}" if self.path else problem, file=self.file, line=self.line, key=self.path or None
-        )
+        path = masked(self.path)
+        return ConfigError(f"{path}: {problem}" if path else problem, file=self.file, line=self.line, key=path or None)
 
     def shown(self) -> str:
         """The value for an error message: short, and never what looks like a key."""
@@ -77,8 +76,13 @@ class Node:
 
 def shown_text(text: str) -> str:
     """A text from the file, fit for an error message: short, and never what looks like a key."""
-    masked = _KEY_LIKE.sub(r"\1...", text)
-    return masked if len(masked) <= 60 else masked[:40] + "..."
+    quiet = masked(text)
+    return quiet if len(quiet) <= 60 else quiet[:40] + "..."
+
+
+def masked(text: str) -> str:
+    """The text without what looks like a key."""
+    return _KEY_LIKE.sub(r"\1...", text)
 
 
 def read_file(path: Path) -> Node:
@@ -179,9 +183,7 @@ class _Composer(_Growth):
         if form is None or not isinstance(given, whole):
             # The tag itself is not repeated unless it is one of YAML's: a key that begins with "!" reads as a tag.
             named = f" (!!{tag.removeprefix(_YAML)[:40]})" if tag.startswith(_YAML) else ""
-            place = f"{path}: " if path else ""
-            problem = f"{place}tags{named} are not read; put text that begins with ! in quotes"
-            raise ConfigError(problem, file=self.file, line=line, key=path or None)
+            self._refuse(f"tags{named} are not read; put text that begins with ! in quotes", path, line)
         return form
 
     def _pairs(self, given: yaml.Node, path: str, depth: int) -> Iterator[tuple[str, yaml.Node, int]]:
@@ -214,7 +216,7 @@ class _Composer(_Growth):
                     yield key, value, line
 
     def _refuse(self, problem: str, path: str, line: int) -> NoReturn:
-        raise ConfigError(f"{path}: {problem}" if path else problem, file=self.file, line=line, key=path or None)
+        raise Node("text", path, self.file, line).error(problem)
 
 
 class _Builder(_Growth):

@@ -7,7 +7,6 @@ Only configuration reaches `subprocess` here: no request and no database row doe
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +30,7 @@ class Secret:
     was given itself. named: a value, file or command is there to be fetched (a variable that is not set is not).
     """
 
-    __slots__ = ("_command", "_file", "_place", "_value", "reference")
+    __slots__ = ("_command", "_command_seconds_max", "_file", "_place", "_value", "reference")
 
     def __init__(
         self,
@@ -41,11 +40,13 @@ class Secret:
         file: Path | None = None,
         command: tuple[str, ...] = (),
         place: tuple[str | None, int | None] = (None, None),
+        command_seconds_max: float = COMMAND_SECONDS_MAX,
     ) -> None:
         self._value = value
         self._file = file
         self._command = command
         self._place = place
+        self._command_seconds_max = command_seconds_max
         self.reference = reference
 
     @property
@@ -86,10 +87,11 @@ class Secret:
         name = shown_text(self._command[0])
         try:
             done = subprocess.run(
-                self._command, stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_SECONDS_MAX, check=False
-            )
+                self._command, stdin=subprocess.DEVNULL, capture_output=True, timeout=self._command_seconds_max,
+                check=False,
+            )  # fmt: skip
         except subprocess.TimeoutExpired:
-            self._fail(f"the command {name} did not answer within {COMMAND_SECONDS_MAX} seconds", key)
+            self._fail(f"the command {name} did not answer within {self._command_seconds_max:g} seconds", key)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
             self._fail(f"the command {name} cannot be run: {reason}", key)
@@ -118,6 +120,8 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
+        import hmac
+
         same = (self.reference, self._file, self._command) == (other.reference, other._file, other._command)
         return same and hmac.compare_digest((self._value or "").encode(), (other._value or "").encode())
 

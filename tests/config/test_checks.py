@@ -1,0 +1,185 @@
+"""Keys that cannot all be meant: each contradiction is found where it stands, and a file without one has none."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from bursar.config import Finding, contradictions, load
+from bursar.errors import ConfigError
+from tests.config.examples import SEED, WHOLE
+
+PROVIDER = "llm:\n  providers:\n    openai:\n      "
+TODAY = date(2026, 11, 22)
+
+
+def findings(tmp_path: Path, text: str, environ: dict[str, str] | None = None) -> list[Finding]:
+    file = tmp_path / "bursar.yaml"
+    file.write_text(text)
+    return contradictions(load(file, environ={"OPENAI_API_KEY": "k"} | (environ or {})), TODAY)
+
+
+CASES = [
+    (
+        PROVIDER + "cost_warning_threshold: 1.00\n      max_cost_per_request: 0.10",
+        ("warning", "llm.providers.openai.cost_warning_threshold", 4, "refused above $0.10"),
+    ),
+    (
+        PROVIDER + "max_cost_per_request: 2\n      daily_cost_limit: 1",
+        ("warning", "llm.providers.openai.max_cost_per_request", 4, "more than the whole day may cost ($1.00"),
+    ),
+    (
+        PROVIDER + "enable_cost_tracking: false\n      log_costs: true",
+        ("warning", "llm.providers.openai.log_costs", 5, "enable_cost_tracking is false"),
+    ),
+    (
+        PROVIDER + "max_keepalive: 200",
+        ("warning", "llm.providers.openai.max_keepalive", 4, "never more than 100"),
+    ),
+    (
+        PROVIDER + "max_connections: 5",
+        ("warning", "llm.providers.openai.max_connections", 4, "20 idle connections"),
+    ),
+    (
+        PROVIDER + "concurrent_requests: 200",
+        ("note", "llm.providers.openai.concurrent_requests", 4, "only reached by several"),
+    ),
+    (
+        PROVIDER + "base_url: http://api.example.com/v1",
+        ("warning", "llm.providers.openai.base_url", 4, "unencrypted"),
+    ),
+    (
+        PROVIDER + "requests_per_minute: 100\n      requests_per_day: 50",
+        ("warning", "llm.providers.openai.requests_per_day", 5, "fewer than the 100 of one minute"),
+    ),
+    (
+        PROVIDER + "tokens_per_minute: 100\n      tokens_per_day: 50",
+        ("warning", "llm.providers.openai.tokens_per_day", 5, "fewer than the 100 of one minute"),
+    ),
+    (
+        "llm:\n  providers:\n    openrouter:\n      enable_fallbacks: false\n      fallback_models: [a/b]",
+        ("warning", "llm.providers.openrouter.fallback_models", 5, "never asked for"),
+    ),
+    (PROVIDER + "app_url: https://a.example", ("warning", "llm.providers.openai.app_url", 4, "only OpenRouter")),
+    (PROVIDER + "fallback_models: [a]", ("warning", "llm.providers.openai.fallback_models", 4, "only OpenRouter")),
+    (
+        "llm:\n  providers:\n    groq: {organization: a}",
+        ("warning", "llm.providers.groq.organization", 3, "only OpenAI"),
+    ),
+    (
+        PROVIDER + "extra_headers: {openai-beta: assistants=v2}",
+        ("warning", "llm.providers.openai.extra_headers", 4, "closed in August 2026"),
+    ),
+    (
+        PROVIDER + "extra_headers: {Authorization: Bearer x}",
+        ("warning", "llm.providers.openai.extra_headers", 4, "stands beside api_key"),
+    ),
+    (PROVIDER + "api_key: literal", ("warning", "llm.providers.openai.api_key", 4, "the key stands in the file")),
+    (PROVIDER + "api_key: ${UNSET}", ("note", "llm.providers.openai.api_key", 4, "${UNSET} is not set")),
+    ("budgets:\n  a: {usd: 1, per: day, alert_at: [150%]}", ("warning", "budgets.a.alert_at", 2, "can never fire")),
+    ("budgets:\n  a: {usd: 0, per: day}", ("note", "budgets.a", 2, "every call that costs anything is refused")),
+    ("budgets:\n  a: {usd: 1, per: day, each: usr}", ("warning", "budgets.a.each", 2, "did you mean user?")),
+    (
+        "budgets:\n  a: {usd: 1, per: day, each: user, only: {user: ann}}",
+        ("warning", "budgets.a.each", 2, "nothing to tell apart"),
+    ),
+    (
+        "mode: observe\nbudgets:\n  a: {usd: 1, per: day, mode: enforce}",
+        ("warning", "budgets.a.mode", 3, "nothing is refused"),
+    ),
+    (
+        "budgets:\n  all: {usd: 10, per: day}\n  teams: {usd: 20, per: day, each: team}",
+        ("warning", "budgets.teams", 3, "more than all allows for all ($10.00 per day)"),
+    ),
+    (
+        "budgets:\n  all: {usd: 10, per: month}\n  one: {usd: 20, per: day, only: {team: a}}",
+        ("warning", "budgets.one", 3, "more than all allows"),
+    ),
+    (
+        "budgets: {all: {usd: 10, per: total}}\n" + PROVIDER + "daily_cost_limit: 50",
+        ("warning", "llm.providers.openai.daily_cost_limit", 5, "more than all allows"),
+    ),
+    ("routes:\n  fast: [groq/llama]", ("warning", "routes.fast", 2, "groq has no key")),
+    ("llm:\n  active: groq", ("warning", "llm.active", 2, "groq has no key")),
+    ("alerts:\n  webhook: ${HOOK}", ("note", "alerts.webhook", 2, "no alert will be sent")),
+    ("prices:\n  openai/x: {from: 2027-01-01, input: 1}", ("note", "prices.openai/x", 2, "not used before that date")),
+    ("gateway:\n  host: 0.0.0.0", ("note", "gateway.host", 2, "reachable from other machines")),
+]
+
+
+@pytest.mark.parametrize(("text", "finding"), CASES, ids=[finding[3] for _, finding in CASES])
+def test_a_contradiction_is_found_where_it_stands(
+    tmp_path: Path, text: str, finding: tuple[str, str, int, str]
+) -> None:
+    level, key, line, words = finding
+    found = [one for one in findings(tmp_path, text) if words in one.message]
+    assert [(one.level, one.key, one.line) for one in found] == [(level, key, line)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mode: enforce",
+        PROVIDER + "cost_warning_threshold: 0.05\n      max_cost_per_request: 0.10\n      daily_cost_limit: 5",
+        PROVIDER + "enable_cost_tracking: false",
+        PROVIDER + "base_url: http://localhost:8000/v1",
+        PROVIDER + "base_url: http://gpu:8000/v1",
+        PROVIDER + "base_url: http://192.168.0.7/v1",
+        PROVIDER + "app_name: Mine",
+        "budgets:\n  all: {usd: 10, per: day}\n  users: {usd: 1, per: day, each: user}\n  month: {usd: 20, per: month}",
+        "budgets:\n  all: {usd: 10, per: day}\n  total: {usd: 500, per: total, each: session}",
+        "budgets:\n  a: {usd: 10, per: day, only: {team: a}}\n  b: {usd: 20, per: day, only: {team: b}, each: user}",
+        "budgets: {a: {usd: 1, per: day, each: project}}",
+        "routes: {fast: [openai/x, ollama/y]}",
+        "prices: {openai/x: {from: 2026-11-22, input: 1}}",
+    ],
+)
+def test_what_can_be_meant_is_not_found(tmp_path: Path, text: str) -> None:
+    assert findings(tmp_path, text) == []
+
+
+def test_the_seeds_own_contradiction_is_named(tmp_path: Path) -> None:
+    (finding,) = (one for one in findings(tmp_path, SEED) if one.level == "warning")
+    assert finding.key == "llm.providers.openai.cost_warning_threshold"
+    assert finding.line == 6
+    assert "$1.00 can never fire" in finding.message
+
+
+def test_the_whole_example_only_has_that_one_too(tmp_path: Path) -> None:
+    found = findings(tmp_path, WHOLE, {"ALERT_WEBHOOK": "https://x.example"})
+    assert [one.key for one in found if one.level == "warning"] == ["llm.providers.openai.cost_warning_threshold"]
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [
+        "budgets: {a: {usd: 1, per: day}}\n",
+        "budgets: {a: {usd: 1, per: day, only: {provider: openai}}}\n",
+        "budgets: {a: {usd: 1, per: day, only: {model: openai/gpt-4o}}}\n",
+        "budgets: {a: {usd: 1, per: day, only: {team: a}}}\n",
+    ],
+)
+def test_a_budget_over_what_is_not_tracked_stops_the_load(tmp_path: Path, budget: str) -> None:
+    with pytest.raises(ConfigError, match=r"bursar\.yaml:5: llm\.providers\.openai\.enable_cost_tracking: .* a is to"):
+        findings(tmp_path, budget + PROVIDER + "enable_cost_tracking: false")
+
+
+def test_a_budget_of_another_provider_does_not(tmp_path: Path) -> None:
+    other = "budgets: {a: {usd: 1, per: day, only: {provider: groq}}}\n"
+    assert findings(tmp_path, other + PROVIDER + "enable_cost_tracking: false") == []
+    with pytest.raises(ConfigError, match="max_cost_per_request is to hold"):
+        findings(tmp_path, PROVIDER + "enable_cost_tracking: false\n      max_cost_per_request: 1")
+    with pytest.raises(ConfigError, match="client is to hold"):
+        load(
+            {"llm": {"providers": {"openai": {"enable_cost_tracking": False}}}},
+            budget_usd=1,
+            environ={},
+            books="memory:",
+        )
+
+
+def test_the_worst_comes_first(tmp_path: Path) -> None:
+    levels = [one.level for one in findings(tmp_path, "gateway: {host: 0.0.0.0}\n" + PROVIDER + "max_keepalive: 500")]
+    assert levels == ["warning", "note"]
