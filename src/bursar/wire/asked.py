@@ -14,7 +14,7 @@ from bursar.errors import InvalidRequestError
 from bursar.wire.body import Fields
 from bursar.wire.lenient import NULL
 
-__all__ = ["flag", "length", "listed", "model", "present", "texts", "whole"]
+__all__ = ["flag", "length", "listed", "model", "present", "text", "texts", "whole"]
 
 MODEL_CHARACTERS_MAX = 256
 
@@ -41,6 +41,11 @@ def model(fields: Fields) -> str:
     if not name or len(name) > MODEL_CHARACTERS_MAX:
         raise InvalidRequestError(f"model must be a string of 1 to {MODEL_CHARACTERS_MAX} characters")
     return name
+
+
+def text(fields: Fields, name: str) -> str:
+    """A string; empty where the field is missing."""
+    return _read(_TEXT, fields[name], name, "a string") if present(fields, name) else ""
 
 
 def whole(fields: Fields, name: str, least: int, most: int) -> int | None:

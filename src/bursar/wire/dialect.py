@@ -32,6 +32,7 @@ class Request:
     n: choices asked for, at least 1. wants_usage: the caller asked for the usage chunk of a stream.
     reaches: further models that the provider may serve instead (fallback lists in the body), provider's own names.
     unbounded: names of what the body asks for that no bound covers (server-side tools), to be refused under a budget.
+    tier: the tier of service asked for ("flex", "priority"), "" for the plain one; it can have prices of its own.
     """
 
     body: bytes
@@ -43,6 +44,7 @@ class Request:
     wants_usage: bool = False
     reaches: tuple[str, ...] = ()
     unbounded: tuple[str, ...] = ()
+    tier: str = ""
 
 
 @dataclass(frozen=True, slots=True)

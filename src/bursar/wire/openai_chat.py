@@ -56,6 +56,7 @@ class OpenAIChat:
             wants_usage=_wants_usage(fields),
             reaches=tuple(dict.fromkeys(name for name in models if name != model)),
             unbounded=_unbounded(fields),
+            tier=asked.text(fields, "service_tier"),
         )
 
     def size(
