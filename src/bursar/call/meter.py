@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from bursar.catalog.listing import DEAREST, LISTED, STANDARD_TIERS
+from bursar.catalog.models import server_tools
 from bursar.rules.money import FREE, UNKNOWN_COST, Cost
 from bursar.rules.prices import PriceCard
 from bursar.rules.usage import Usage
@@ -37,6 +38,7 @@ def meter(
     status: int = 200,
     bills_errors: bool = False,
     reports_cost: bool = True,
+    tools_ran: bool = False,
 ) -> tuple[Cost, str]:
     """What a reply cost and the version of the price it was reckoned with ("" where none was used).
 
@@ -46,6 +48,7 @@ def meter(
         price: see `Pricing`.
         status: of the HTTP reply; 400 or more without usage costs nothing unless `bills_errors`.
         reports_cost: whether a cost in the reply is what the provider charges, and not some server's opinion.
+        tools_ran: the request asked for tools at the provider's side (searches), which its usage need not count.
     """
     asked = price(asked_model)
     said = asked is not None and not asked.version.startswith(LISTED)  # by the user, and not read off a list
@@ -64,7 +67,9 @@ def meter(
         nano_usd = None if card is None else card.cost_nano_usd(_with_fees(usage, card))
         if card is not None and nano_usd is not None:
             # Read at its dearest, a bill can only turn out lower than this.
-            certain = not usage.contradictory and not card.version.endswith(DEAREST)
+            certain = not (usage.contradictory or card.version.endswith(DEAREST))
+            if tools_ran or server_tools("", name):
+                certain = False  # and this one higher: a search is billed by the piece
             return Cost(nano_usd, "computed", certain=certain), card.version
     return UNKNOWN_COST, ""
 

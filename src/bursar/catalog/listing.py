@@ -51,6 +51,7 @@ _UNCOUNTED = frozenset({"output_citation_mtok", "output_video_mtok", "input_text
 # Tiers of service at the plain price, and those that are cheaper where they have a price of their own.
 STANDARD_TIERS = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand"})
 CHEAPER_TIERS = frozenset({"flex", "batch"})
+_OTHER_NAMES: Mapping[str, str] = {"gemini": "google", "xai": "x-ai", "bedrock": "aws", "moonshot": "moonshotai"}
 # OpenRouter's suffixes that choose among the same model's providers; they are not listed with prices of their own.
 _ROUTING_SUFFIXES = (":nitro", ":floor", ":exacto", ":online")
 
@@ -99,6 +100,11 @@ class Listing:
             if re.match(listed.api_pattern, base_url):
                 return name
         return ""
+
+    def provider_named(self, name: str) -> str:
+        """genai-prices' name of a provider that calls itself so; "" for one it does not know."""
+        name = _OTHER_NAMES.get(name, name)
+        return name if name in self._providers() else ""
 
     def _find(self, provider: str, model: str) -> ModelInfo | None:
         providers = self._providers()

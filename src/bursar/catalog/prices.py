@@ -47,7 +47,8 @@ class PriceBook:
     """Prices for one set of settings. Thread-safe.
 
     overrides: the user's prices. discounts: by provider, a share of the list price between 0 and 1. free_providers:
-    those that were said to cost nothing. base_urls: by provider, for names that have no row of the catalog.
+    those that were said to cost nothing. base_urls: by provider, for names that have no row of the catalog: the address
+    then says whose prices they are, or that nobody lists them. Without an address the name does.
     """
 
     def __init__(
@@ -130,12 +131,15 @@ class PriceBook:
         return started[-1] if started else None
 
     def _list_name(self, provider: str) -> str:
-        """Whose list prices a provider has: its row's, else those of whoever serves its address."""
+        """Whose list prices a provider has: its row's, else those of whoever serves its address or has its name."""
         name = self._list_names.get(provider)
         if name is None:
             row = known_rows().get(provider)
             base_url = self._base_urls.get(provider, "")
-            name = row.price_provider if row else self._listing.provider_at(base_url) if base_url else ""
+            if row:
+                name = row.price_provider
+            else:
+                name = self._listing.provider_at(base_url) if base_url else self._listing.provider_named(provider)
             self._list_names[provider] = name
         return name
 
