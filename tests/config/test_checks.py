@@ -180,6 +180,31 @@ def test_a_budget_of_another_provider_does_not(tmp_path: Path) -> None:
         )
 
 
+BUDGET = "budgets: {all: {usd: 5, per: day}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "line", "words"),
+    [
+        (BUDGET + PROVIDER + "model: gpt-4o-mni", "llm.providers.openai.model", 5, "did you mean gpt-4o-mini?"),
+        (BUDGET + "routes: {a: [openai/my-own]}", "routes.a", 2, "add prices: {openai/my-own: {input: ..."),
+        (
+            BUDGET + "llm:\n  providers:\n    openrouter:\n      fallback_models: [x/unheard-of]",
+            "llm.providers.openrouter.fallback_models",
+            5,
+            "no price of openrouter/x/unheard-of is known, so under the budget all",
+        ),
+    ],
+)
+def test_a_model_without_a_price_under_a_budget(tmp_path: Path, text: str, key: str, line: int, words: str) -> None:
+    (found,) = findings(tmp_path, text, {"OPENROUTER_API_KEY": "k"})
+    assert (found.level, found.key, found.line) == ("warning", key, line)
+    assert words in found.message
+    priced = "prices: {openai/gpt-4o-mni: free, openai/my-own: free, openrouter/x/unheard-of: {input: 1, output: 2}}\n"
+    assert findings(tmp_path, text + "\n" + priced, {"OPENROUTER_API_KEY": "k"}) == []
+    assert findings(tmp_path, text.removeprefix(BUDGET), {"OPENROUTER_API_KEY": "k"}) == []
+
+
 def test_the_worst_comes_first(tmp_path: Path) -> None:
     levels = [one.level for one in findings(tmp_path, "gateway: {host: 0.0.0.0}\n" + PROVIDER + "max_keepalive: 500")]
     assert levels == ["warning", "note"]

@@ -3,6 +3,8 @@
     load(...) -> Settings            loading: what is looked at, and what wins
     resolve_model(settings, name)    models: what a model's name stands for
     contradictions(settings)         checks: keys that cannot all be meant
+    show(settings)                   showing: the effective tree as YAML, secrets hidden
+    schema(), init_text()            for editors, and to start from
 
 Every key, what it takes and the module that acts on it stand in `keys`. Nothing here opens the books or a connection.
 """
@@ -12,7 +14,11 @@ from __future__ import annotations
 from bursar.config.checks import Finding, contradictions
 from bursar.config.loading import load
 from bursar.config.models import candidates, resolve_model
+from bursar.config.prices import price_book
+from bursar.config.schema import schema
 from bursar.config.secrets import Secret
+from bursar.config.showing import show
+from bursar.config.starter import init_text
 from bursar.config.tree import Alerts, Gateway, Place, PriceOverride, ProviderSettings, Retention, Settings
 
 __all__ = [
@@ -27,6 +33,10 @@ __all__ = [
     "Settings",
     "candidates",
     "contradictions",
+    "init_text",
     "load",
+    "price_book",
     "resolve_model",
+    "schema",
+    "show",
 ]

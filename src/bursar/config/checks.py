@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from bursar.catalog.providers import Provider, known_rows
 from bursar.config.keys import DIMENSIONS
 from bursar.config.nearest import nearest
+from bursar.config.prices import price_book
 from bursar.config.tree import ProviderSettings, Settings
 from bursar.rules.allowances import Allowance
 from bursar.rules.money import format_usd
@@ -34,7 +35,7 @@ class Finding(NamedTuple):
 
 
 def contradictions(settings: Settings, today: date | None = None) -> list[Finding]:
-    """Every finding, the worst first. `today` (UTC) is for prices that begin later; None leaves that check away."""
+    """Every finding, the worst first. `today` (UTC) is for checks of prices; None leaves them away."""
     found: list[Finding] = []
 
     def find(level: Level, key: str, message: str) -> None:
@@ -47,13 +48,8 @@ def contradictions(settings: Settings, today: date | None = None) -> list[Findin
         _allowance(settings, allowance, find)
     _narrower_larger(settings, find)
     _whole(settings, find)
-    for override in settings.prices:
-        if today is not None and override.starts is not None and override.starts > today:
-            find(
-                "note",
-                f"prices.{override.provider}/{override.model}",
-                f"the price from {override.starts} is not used before that date",
-            )
+    if today is not None:
+        _prices(settings, today, find)
     return sorted(found, key=lambda finding: ("error", "warning", "note").index(finding.level))
 
 
@@ -256,3 +252,33 @@ def _whole(settings: Settings, find: Find) -> None:
     local = settings.gateway.host in ("127.0.0.1", "::1", "localhost")
     if not local:
         find("note", "gateway.host", f"{settings.gateway.host} is reachable from other machines")
+
+
+def _prices(settings: Settings, today: date, find: Find) -> None:
+    """Prices that are not used yet, and models that the file names and no price is known for, under a budget."""
+    for override in settings.prices:
+        if override.starts is not None and override.starts > today:
+            message = f"the price from {override.starts} is not used before that date"
+            find("note", f"prices.{override.provider}/{override.model}", message)
+    book = price_book(settings)
+    for key, provider, model in _models_named(settings):
+        budget = next((budget for budget in settings.budgets if budget.enforced and binds(budget, provider)), None)
+        if budget is not None and book.card(provider, model, today) is None:
+            near = ", ".join(book.nearest(provider, model, 1))
+            hint = f"did you mean {near}? Or " if near else ""
+            message = f"no price of {provider}/{model} is known, so under the budget {budget.name} it will be refused; "
+            find("warning", key, f"{message}{hint}add prices: {{{provider}/{model}: {{input: ..., output: ...}}}}")
+
+
+def _models_named(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Every model that the file names, as (key, provider, model)."""
+    for provider in settings.providers.values():
+        path = f"llm.providers.{provider.name}"
+        if provider.model is not None:
+            yield f"{path}.model", provider.name, provider.model
+        if known_rows().get(provider.row, Provider("")).fallbacks and provider.enable_fallbacks:
+            yield from ((f"{path}.fallback_models", provider.name, model) for model in provider.fallback_models)
+    for name, candidates in settings.routes.items():
+        for candidate in candidates:
+            provider_name, _, model = candidate.partition("/")
+            yield f"routes.{name}", provider_name, model

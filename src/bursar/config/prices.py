@@ -11,13 +11,14 @@ from decimal import Decimal
 from itertools import pairwise
 from types import MappingProxyType
 
+from bursar.catalog.prices import PriceBook
 from bursar.config import keys
 from bursar.config.compounds import listed, mapped
 from bursar.config.kinds import number
 from bursar.config.nearest import did_you_mean
 from bursar.config.reading import Node, shown_text
 from bursar.config.sections import Reading
-from bursar.config.tree import PriceOverride
+from bursar.config.tree import PriceOverride, Settings
 from bursar.errors import ConfigError
 from bursar.rules.prices import PriceCard
 from bursar.rules.usage import FEE_LEAVES, LEAVES
@@ -47,6 +48,17 @@ def read_prices(node: Node | None, reading: Reading, providers: Iterable[str]) -
         reading.remember(given)
         overrides.extend(own)
     return tuple(overrides)
+
+
+def price_book(settings: Settings) -> PriceBook:
+    """The price book of these settings: overrides, discounts, and what was said to be free."""
+    providers = settings.providers.values()
+    return PriceBook(
+        settings.prices,
+        {provider.name: provider.discount for provider in providers},
+        [provider.name for provider in providers if provider.free],
+        {provider.name: provider.base_url for provider in providers},
+    )
 
 
 def _override(node: Node, provider: str, model: str, reading: Reading) -> PriceOverride:
