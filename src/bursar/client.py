@@ -20,7 +20,7 @@ from bursar.call.books import Balance
 from bursar.call.flow import Result
 from bursar.config import load
 from bursar.edges.drain import AsyncDrain, BlockingDrain
-from bursar.engine import Asked, Engine, open_engine
+from bursar.engine import Asked, open_engine
 from bursar.errors import InvalidRequestError
 from bursar.quoting import quote
 from bursar.replies import Quote, Reply, Vectors
@@ -80,8 +80,8 @@ class Door:
         return self._engine.statistics()
 
     def _plan_chat(self, messages: Messages, asked: Asked, params: dict[str, Any], *, stream: bool) -> Plan:
-        engine = self._engine
-        return engine.plan(CHAT, chat_body(messages, params, limit_field=engine.limit_field(asked), stream=stream), asked)
+        body = chat_body(messages, params, limit_field=self._engine.limit_field(asked), stream=stream)
+        return self._engine.plan(CHAT, body, asked)
 
     def _plan_embed(self, inputs: str | Sequence[Any], asked: Asked, params: dict[str, Any]) -> Plan:
         return self._engine.plan(EMBEDDINGS, embedding_body(inputs, params), asked)
@@ -135,7 +135,11 @@ class Client(Door):
         cost is known.
         """
         asked, fields = split(options)
-        return Stream(lambda: self._driver.call(self._plan_chat(messages, asked, fields, stream=True), self._engine.observe))
+
+        def start() -> Any:
+            return self._driver.call(self._plan_chat(messages, asked, fields, stream=True), self._engine.observe)
+
+        return Stream(start)
 
     def embed(self, inputs: str | Sequence[Any], **options: Any) -> Vectors:
         """Embed one text or a list of them. Takes `model` and the governing arguments of `chat`."""
@@ -190,6 +194,7 @@ class AsyncClient(Door):
     """The async twin of Client: the same arguments, awaited. It belongs to the event loop of its first call."""
 
     _driver_made: AsyncDriver | None = None
+    _ready = False
     _loop: asyncio.AbstractEventLoop | None = None
 
     async def chat(
@@ -199,7 +204,7 @@ class AsyncClient(Door):
         model: str | None = None,
         max_tokens: int | None = None,
         max_cost_usd: Usd | None = None,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - bounds the provider's work, not only our waiting
         max_wait_seconds: float | None = None,
         tags: Mapping[str, str] | None = None,
         user: str | None = None,
@@ -213,7 +218,7 @@ class AsyncClient(Door):
         A caller who is cancelled leaves at once; what was sent is read to its end in the background and paid for.
         """
         asked, fields = split(locals())
-        driver = self._driver_made or await self._make_driver()
+        driver = await self._driver()
         result = await driver.call(self._plan_chat(messages, asked, fields, stream=False), self._engine.observe)
         assert isinstance(result, Result)
         return Reply.of(result)
@@ -223,7 +228,7 @@ class AsyncClient(Door):
         asked, fields = split(options)
 
         async def start() -> Any:
-            driver = self._driver_made or await self._make_driver()
+            driver = await self._driver()
             return await driver.call(self._plan_chat(messages, asked, fields, stream=True), self._engine.observe)
 
         return AsyncStream(start)
@@ -231,7 +236,7 @@ class AsyncClient(Door):
     async def embed(self, inputs: str | Sequence[Any], **options: Any) -> Vectors:
         """Embed one text or a list of them. Takes `model` and the governing arguments of `chat`."""
         asked, fields = split(options)
-        driver = self._driver_made or await self._make_driver()
+        driver = await self._driver()
         result = await driver.call(self._plan_embed(inputs, asked, fields), self._engine.observe)
         assert isinstance(result, Result)
         return Vectors.of(result)
@@ -270,19 +275,25 @@ class AsyncClient(Door):
 
     async def _make_ready(self) -> None:
         """Read the price list before the first call needs it, and not on the loop."""
-        if not self._engine.prices.loaded:
-            await asyncio.to_thread(self._engine.prices.load)
+        if not self._ready:
+            await asyncio.to_thread(self._engine.warm)
+            self._ready = True
+        _of_this_loop(self._loop)
 
-    async def _make_driver(self) -> AsyncDriver:
+    async def _driver(self) -> AsyncDriver:
+        if self._driver_made is not None and self._loop is asyncio.get_running_loop():
+            return self._driver_made
         await self._make_ready()
+        return self._driver_made or self._make_driver()
+
+    def _make_driver(self) -> AsyncDriver:
         from bursar.edges.drive import AsyncDriver
         from bursar.edges.http.asynchronous import AsyncTransport
 
-        if self._driver_made is None:
-            engine = self._engine
-            transport = AsyncTransport(engine.pool_limits(), now_ms=engine.clock)
-            self._driver_made = AsyncDriver(transport, engine.teller, AsyncDrain(), engine.clock)
-            self._loop = asyncio.get_running_loop()
+        engine = self._engine
+        transport = AsyncTransport(engine.pool_limits(), now_ms=engine.clock)
+        self._driver_made = AsyncDriver(transport, engine.teller, AsyncDrain(), engine.clock)
+        self._loop = asyncio.get_running_loop()
         return self._driver_made
 
 

@@ -22,13 +22,14 @@ from bursar.catalog import models
 from bursar.catalog.prices import PriceBook
 from bursar.catalog.providers import Provider, headers_of, provider_row, target_of
 from bursar.config import ProviderSettings, Settings, resolve_model
+from bursar.edges.http.pool import PoolLimits
 from bursar.edges.teller import Teller
 from bursar.errors import InvalidRequestError
 from bursar.rules.allowances import Allowance, Demand
-from bursar.rules.estimate import MIN_OUTPUT_TOKENS, MIN_OUTPUT_TOKENS_REASONING, Size, demand_of
+from bursar.rules.estimate import MIN_OUTPUT_TOKENS, MIN_OUTPUT_TOKENS_REASONING, demand_of
 from bursar.rules.money import nano_of
 from bursar.rules.prices import PriceCard
-from bursar.wire.dialect import Dialect, Request, Target
+from bursar.wire.dialect import Dialect, Request
 
 # What scopes call themselves; a tag of such a name would count for the wrong allowance.
 RESERVED = frozenset({"provider", "model", "key", "user", "session"})
@@ -75,9 +76,8 @@ class Engine:
         self.making = threading.Lock()
         self._observers: list[Observer] = []
         self.teller = Teller(store, clock, notice=self._expired)
-        self.prices = _price_book(settings)
+        self.prices = price_book(settings)
         self._candidates: dict[str, Candidate] = {}
-        self._stats = SpendStatistics()
         store.define(settings.allowances, settings.source, clock)
 
     def plan(self, dialect: Dialect, body: bytes, asked: Asked) -> Plan:
@@ -123,6 +123,14 @@ class Engine:
         """What the provider of a call names the output limit."""
         provider, _ = resolve_model(self.settings, asked.model)
         return (self._candidates.get(provider) or self._candidate(provider)).row.limit_field
+
+    def warm(self) -> None:
+        """Read the price list now rather than in the first call."""
+        self.prices.models("openai")
+
+    def statistics(self) -> dict[str, Any]:
+        """What telemetry has counted, by provider and model."""
+        return {}
 
     def pool_limits(self) -> dict[str, PoolLimits]:
         """The connections that each provider may have."""
@@ -255,6 +263,47 @@ class Engine:
 
     def _expired(self, expired: Expired) -> None:
         self.observe(HoldsExpired(expired.attempts))
+
+
+def open_engine(settings: Settings, *, clock: Callable[[], int] = wall_ms) -> Engine:
+    """Open the books that the settings name, and stand an engine on them."""
+    store: Store
+    if settings.books == "memory:":
+        from bursar.edges.stores.memory import MemoryStore
+
+        store = MemoryStore()
+    else:
+        from bursar.edges.stores.sqlite import SqliteStore
+
+        store = SqliteStore(settings.books, source_name=settings.source, clock=clock)
+    try:
+        return Engine(settings, store, clock=clock)
+    except BaseException:
+        store.close()
+        raise
+
+
+def price_book(settings: Settings) -> PriceBook:
+    """The prices of these settings: overrides, free providers and discounts over the price list."""
+    providers = settings.providers
+    return PriceBook(
+        settings.prices,
+        discounts={name: given.discount for name, given in providers.items() if given.discount},
+        free_providers=[name for name, given in providers.items() if given.free],
+        base_urls={name: given.base_url for name, given in providers.items()},
+    )
+
+
+def _pool_limits(settings: ProviderSettings) -> PoolLimits:
+    return PoolLimits(
+        max_connections=settings.max_connections,
+        max_keepalive=settings.max_keepalive,
+        keepalive_expiry_seconds=settings.keepalive_expiry,
+        connect_timeout_seconds=settings.connect_timeout,
+        read_timeout_seconds=settings.read_timeout,
+        write_timeout_seconds=settings.write_timeout,
+        pool_timeout_seconds=settings.pool_timeout,
+    )
 
 
 def new_id(now_ms: int) -> str:

@@ -14,7 +14,7 @@ from bursar.call.flow import Result
 from bursar.call.receipt import Receipt
 from bursar.rules.money import Cost, format_usd, usd_of
 from bursar.rules.usage import EMPTY_USAGE, Usage
-from bursar.wire.reply import ChatReply, Embeddings
+from bursar.wire.reply import ChatReply, EmbeddingsReply
 
 
 class Governed:
@@ -53,6 +53,16 @@ class Reply(Governed):
         super().__init__(result)
         self._chat = chat
 
+    @classmethod
+    def of(cls, result: Result) -> Reply:
+        """The reply of a call that was not streamed."""
+        return cls(result, ChatReply(result.body or b""))
+
+    @classmethod
+    def of_stream(cls, result: Result, payloads: list[bytes]) -> Reply:
+        """The reply that the payloads of a stream add up to, as far as they came."""
+        return cls(result, ChatReply.gathered(payloads))
+
     @property
     def text(self) -> str:
         """The text of the first choice; "" when it has none."""
@@ -82,9 +92,14 @@ class Vectors(Governed):
 
     __slots__ = ("_embeddings",)
 
-    def __init__(self, result: Result, embeddings: Embeddings) -> None:
+    def __init__(self, result: Result, embeddings: EmbeddingsReply) -> None:
         super().__init__(result)
         self._embeddings = embeddings
+
+    @classmethod
+    def of(cls, result: Result) -> Vectors:
+        """The reply of an embedding call."""
+        return cls(result, EmbeddingsReply(result.body or b""))
 
     @property
     def vectors(self) -> list[list[float]]:

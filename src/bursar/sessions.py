@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 class Bound:
     """What sessions of both colours have: an id, tags, and the balance of their budget."""
 
-    def __init__(
-        self, engine: Engine, id: str, budget_usd: Any, tags: Mapping[str, str] | None
-    ) -> None:
+    def __init__(self, engine: Engine, id: str, budget_usd: Any, tags: Mapping[str, str] | None) -> None:
         self.id = id
         self.tags = dict(tags or {})
         self._engine = engine
