@@ -17,6 +17,7 @@ from typing import Any
 
 from bursar.call.books import Balance, Expired, Store
 from bursar.call.events import Event, HoldsExpired, Observer
+from bursar.call.meter import Pricing
 from bursar.call.plan import Cap, Plan
 from bursar.catalog import models
 from bursar.catalog.prices import PriceBook
@@ -200,9 +201,14 @@ class Engine:
         self._candidates[provider] = candidate
         return candidate
 
-    def _priced(self, candidate: Candidate) -> Callable[[str], PriceCard | None]:
+    def _priced(self, candidate: Candidate) -> Pricing:
+        name, book = candidate.settings.name, self.prices
         today = datetime.fromtimestamp(self.clock() / 1000, UTC).date()
-        return lambda model: self.prices.card(candidate.settings.name, model, today)
+
+        def price(model: str, tier: str = "", /) -> PriceCard | None:
+            return book.card(name, model, today, tier)
+
+        return price
 
     def _demand(
         self,
@@ -210,7 +216,7 @@ class Engine:
         dialect: Dialect,
         request: Request,
         reachable: tuple[str, ...],
-        prices: Callable[[str], PriceCard | None],
+        prices: Pricing,
         caps: tuple[Cap, ...],
     ) -> tuple[Demand, tuple[str, ...]]:
         name = candidate.settings.name
@@ -223,9 +229,11 @@ class Engine:
         )
         if not candidate.settings.enable_cost_tracking:
             return demand_of(size, [None]), ()
-        cards = {model: prices(model) for model in reachable}
-        unpriced = tuple(f"{name}/{model}" for model, card in cards.items() if card is None)
-        priced: list[PriceCard | None] = [None] if request.unbounded else list(cards.values())
+        # A tier that was asked for may not be given: the bound covers it and the plain one.
+        tiers = ("", request.tier) if request.tier else ("",)
+        cards = {(model, tier): prices(model, tier) for model in reachable for tier in tiers}
+        unpriced = tuple(dict.fromkeys(f"{name}/{model}" for (model, _), card in cards.items() if card is None))
+        priced: list[PriceCard | None] = [None] if unbounded_by(request, name, reachable) else list(cards.values())
         tightest = min(caps, key=lambda cap: cap.nano_usd, default=None)
         if tightest is None:
             return demand_of(size, priced), unpriced
@@ -306,6 +314,12 @@ def _pool_limits(settings: ProviderSettings) -> PoolLimits:
     )
 
 
+def unbounded_by(request: Request, provider: str, reachable: tuple[str, ...]) -> tuple[str, ...]:
+    """What of a call runs at the provider's side without a bound: tools it names, and models that search unasked."""
+    searching = [tool for model in reachable for tool in models.server_tools(provider, model)]
+    return (*request.unbounded, *searching)
+
+
 def new_id(now_ms: int) -> str:
     """An id that sorts by time and cannot be guessed: 12 hexadecimal digits of the clock and 16 of chance."""
     return f"{now_ms:012x}{os.urandom(8).hex()}"
@@ -314,7 +328,8 @@ def new_id(now_ms: int) -> str:
 def _headers(base: Mapping[str, str], extra: Mapping[str, str] | None) -> Mapping[str, str]:
     if not extra:
         return base
-    for name, value in extra.items():
+    values: Mapping[str, object] = extra
+    for name, value in values.items():
         if not isinstance(value, str) or "\r" in name + value or "\n" in name + value:
             raise InvalidRequestError(f"header {name!r} must be one line of text")
     return {**base, **extra}
@@ -333,7 +348,7 @@ def _nano(name: str, usd: Any) -> int:
         raise InvalidRequestError(f"{name}: {error}") from None
 
 
-def _milliseconds(name: str, seconds: float) -> int:
+def _milliseconds(name: str, seconds: object) -> int:
     # NaN fails both comparisons; a longer limit than a day is a mistake of units.
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= 86_400:
         raise InvalidRequestError(f"{name} must be seconds from 0 to 86400, not {seconds!r}")

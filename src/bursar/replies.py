@@ -61,7 +61,7 @@ class Reply(Governed):
     @classmethod
     def of_stream(cls, result: Result, payloads: list[bytes]) -> Reply:
         """The reply that the payloads of a stream add up to, as far as they came."""
-        return cls(result, ChatReply.gathered(payloads))
+        return cls(result, ChatReply.of_chunks(payloads))
 
     @property
     def text(self) -> str:

@@ -248,6 +248,12 @@ class Store(Protocol):
         when another live process defines an allowance of the same name differently.
         """
 
+    def allowances(self) -> list[Allowance]:
+        """Every definition in the books, by name."""
+
+    def put_allowance(self, allowance: Allowance, clock: Callable[[], int]) -> None:
+        """Make or change one definition, as its source. ConfigError when a file defines that name: it says where."""
+
     def balances(self, now_ms: int, *, names: Sequence[str] = (), subject: str | None = None) -> list[Balance]:
         """Where every allowance stands in its current window, one row a subject that has been seen."""
 

@@ -167,7 +167,13 @@ def _cost(plan: Plan, metered: Metered, status: int) -> tuple[Cost, str]:
     if not plan.tracks_cost:
         return UNKNOWN_COST, ""
     return meter(
-        metered, asked_model=plan.model, price=plan.price, status=status, bills_errors=plan.provider.bills_errors
+        metered,
+        asked_model=plan.model,
+        price=plan.price,
+        status=status,
+        bills_errors=plan.provider.bills_errors,
+        reports_cost=plan.provider.reports_cost,
+        tools_ran=bool(plan.request.unbounded),
     )
 
 

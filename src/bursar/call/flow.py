@@ -102,7 +102,7 @@ def _admit(plan: Plan, clock: Callable[[], int]) -> Generator[Effect, Any, Grant
         seat = yield Seat(provider, _seat_wait_seconds(plan, clock))
         if seat is not True:
             raise failed_error(seat or Failed("timeout", False, "the deadline passed"), plan)
-        outcome = yield Admit(reserve)
+        outcome: Granted | Denial | BursarError = yield Admit(reserve)
         if isinstance(outcome, Granted):
             return outcome
         yield Unseat(provider)

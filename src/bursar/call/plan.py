@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bursar.call.meter import Pricing
 from bursar.catalog.providers import Provider
 from bursar.rules.allowances import Demand
-from bursar.rules.prices import PriceCard
 from bursar.wire.dialect import Dialect, Request, Target
 
 
@@ -39,7 +39,7 @@ class Plan:
     headers: Mapping[str, str]
     scopes: Mapping[str, str]
     demand: Demand
-    price: Callable[[str], PriceCard | None]
+    price: Pricing
     start_ms: int
     wait_until_ms: int
     deadline_ms: int | None = None

@@ -20,7 +20,8 @@ from bursar.edges.teller import Teller
 from bursar.errors import BursarError
 
 if TYPE_CHECKING:
-    from bursar.edges.http.blocking import BlockingBody, BlockingTransport
+    from bursar.edges.http.blocking import BlockingTransport
+    from bursar.edges.http.blocking_body import BlockingBody
     from bursar.wire.dialect import StreamReader
 
 

@@ -66,7 +66,12 @@ class AsyncDrain:
     def _keep(self, task: asyncio.Task[Any]) -> None:
         self._tasks.add(task)
         timer = asyncio.get_running_loop().call_later(self._drain_seconds, task.cancel)
-        task.add_done_callback(lambda done: (timer.cancel(), self._finish(done)))
+
+        def ended(task: asyncio.Task[Any]) -> None:
+            timer.cancel()
+            self._finish(task)
+
+        task.add_done_callback(ended)
 
     def _finish(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -24,7 +24,7 @@ from bursar.errors import BursarError
 
 if TYPE_CHECKING:
     from bursar.edges.http.asynchronous import AsyncTransport
-    from bursar.edges.http.body import AsyncBody
+    from bursar.edges.http.async_body import AsyncBody
     from bursar.wire.dialect import StreamReader
 
 # After its terminator a stream has only the end of its body left; a server that keeps it open is not waited for.
