@@ -135,7 +135,9 @@ def test_a_budget_argument_is_one_more_budget(of: Load) -> None:
     assert allowance(load({}, budget_usd=Decimal("1e-9"), environ={}), "client").capacity == 1
 
 
-@pytest.mark.parametrize("usd", [-1, "many", float("nan"), float("inf"), True, 10**10, "1e-10", [5], "1e999999999"])
+@pytest.mark.parametrize(
+    "usd", [-1, "many", float("nan"), float("inf"), True, 10**10, 2 * 10**9, "1e-10", [5], "1e999999999"]
+)
 def test_a_budget_argument_that_is_no_amount_is_refused(usd: Any) -> None:
     with pytest.raises(ConfigError, match="budget_usd") as caught:
         load({}, budget_usd=usd, environ={})
@@ -184,6 +186,8 @@ def test_a_base_url_of_the_environment_is_checked_without_repeating_it(folder: P
     with pytest.raises(ConfigError, match="OPENAI_BASE_URL") as caught:
         load(environ={"OPENAI_API_KEY": "a", "OPENAI_BASE_URL": "https://me:canary@host/v1"})
     assert "canary" not in str(caught.value)
+    with pytest.raises(ConfigError, match="OPENAI_ORG_ID in the environment is not one line"):
+        load(environ={"OPENAI_API_KEY": "a", "OPENAI_ORG_ID": "org\r\nX-Evil: 1"})
 
 
 def test_which_file_is_read(folder: Path) -> None:

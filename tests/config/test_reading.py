@@ -127,6 +127,12 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
             load(odd, environ={})
 
 
+def test_the_keys_of_a_mapping_are_bounded_texts() -> None:
+    for key in ("a" * 200, 5):
+        with pytest.raises(ConfigError, match="text of at most 128 characters"):
+            read_mapping({key: 1})  # type: ignore[dict-item]
+
+
 def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_bytes(b"\xef\xbb\xbfmode: observe\n")
     assert load(tmp_path / "b.yaml", environ={}).mode == "observe"

@@ -113,6 +113,14 @@ def test_a_slow_command_is_given_up() -> None:
         secret.reveal()
 
 
+def test_a_file_that_is_too_long_for_a_key_is_none(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("a" * (SECRET_CHARACTERS_MAX + 1))
+    with pytest.raises(ConfigError, match="characters that no key has"):
+        key_of({"file": str(tmp_path / "key")})
+    (tmp_path / "key").write_text("a" * SECRET_CHARACTERS_MAX)
+    assert len(key_of({"file": str(tmp_path / "key")})) == SECRET_CHARACTERS_MAX
+
+
 def test_a_file_without_end_is_not_read_to_it() -> None:
     with pytest.raises(ConfigError, match="characters that no key has"):
         key_of({"file": "/dev/zero"})
@@ -178,4 +186,3 @@ def test_references_are_put_in_and_can_be_escaped() -> None:
     for odd in ("${", "${}", "${1A}", "${A", "${A-b}"):
         with pytest.raises(ValueError, match="not closed or names no variable"):
             expand(odd, {"A": "a"})
-    assert SECRET_CHARACTERS_MAX > 4_096

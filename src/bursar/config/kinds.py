@@ -19,7 +19,8 @@ from bursar.config.secrets import expand, references
 from bursar.rules.money import NANO_PER_USD, nano_of, usd_of
 
 _NUMBER = re.compile(r"[+-]?(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d{1,2})?", re.ASCII)
-_NUMBER_CHARACTERS_MAX = 40
+# As many digits as Decimal computes with: a longer number would be rounded on the way.
+_NUMBER_CHARACTERS_MAX = 28
 _BARE = re.compile(r"[A-Za-z/][A-Za-z0-9_./+-]*|https?://[A-Za-z0-9_.:/-]*[A-Za-z0-9_/-]")
 # What YAML 1.1 reads as something other than text.
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})

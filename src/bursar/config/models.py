@@ -42,7 +42,7 @@ def resolve_model(settings: Settings, model: str | None = None) -> tuple[str, st
     """The provider and its own name of a model; of a route, its first candidate. Raises ConfigError.
 
     >>> from bursar.config.loading import load
-    >>> resolve_model(load(environ={"OPENROUTER_API_KEY": "k", "BURSAR_CONFIG": ""}, books="memory:"), "claude-haiku")
+    >>> resolve_model(load({}, environ={"OPENROUTER_API_KEY": "k"}), "claude-haiku")
     ('openrouter', 'anthropic/claude-haiku')
     """
     return candidates(settings, model)[0]
