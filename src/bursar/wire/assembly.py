@@ -67,15 +67,18 @@ def _add_calls(calls: dict[int, dict[str, Any]], fragments: object) -> None:
         # Some servers number no calls and send each one whole.
         call = calls.setdefault(index if type(index) is int else len(calls), {})
         for key, value in fragment.items():
-            if key == "function" and isinstance(value, dict):
-                function = call.setdefault("function", {"arguments": []})
-                for name, piece in value.items():
-                    if name == "arguments" and isinstance(piece, str):
-                        function["arguments"].append(piece)
-                    elif piece is not None:
-                        function[name] = piece
+            if key == "function":
+                _add_function(call.setdefault("function", {"arguments": []}), value)
             elif key != "index" and value is not None:
                 call[key] = value
+
+
+def _add_function(function: dict[str, Any], fragment: object) -> None:
+    for name, piece in fragment.items() if isinstance(fragment, dict) else ():
+        if name == "arguments":
+            function["arguments"].append(piece if isinstance(piece, str) else "")
+        elif piece is not None:
+            function[name] = piece
 
 
 def _append(message: dict[str, Any], key: str, piece: str) -> None:
@@ -101,6 +104,6 @@ def _closed(choice: dict[str, Any]) -> dict[str, Any]:
     if isinstance(calls, dict):
         message["tool_calls"] = [calls[index] for index in sorted(calls)]
         for call in message["tool_calls"]:
-            if isinstance(call.get("function"), dict):
+            if "function" in call:
                 call["function"]["arguments"] = "".join(call["function"]["arguments"])
     return choice

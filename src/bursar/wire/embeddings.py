@@ -66,7 +66,9 @@ class Embeddings:
     def encode(self, request: Request, target: Target, output_tokens: int | None) -> bytes:
         """The body for `target`; an embedding has no output limit to set."""
         fields = read_fields(request.body)
-        changes: dict[str, object] = {name: value for name, value in target.extra.items() if name not in fields}
+        changes: dict[str, object] = {
+            name: value for name, value in target.extra.items() if not asked.present(fields, name)
+        }
         if target.model != request.model:
             changes["model"] = target.model
         return patch(fields, changes) if changes else request.body

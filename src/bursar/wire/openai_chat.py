@@ -81,7 +81,9 @@ class OpenAIChat:
     def encode(self, request: Request, target: Target, output_tokens: int | None) -> bytes:
         """The body for `target`: model, output limit and usage in streams are set where they must be."""
         fields = read_fields(request.body)  # checked when it was parsed
-        changes: dict[str, object] = {name: value for name, value in target.extra.items() if name not in fields}
+        changes: dict[str, object] = {
+            name: value for name, value in target.extra.items() if not asked.present(fields, name)
+        }
         if target.model != request.model:
             changes["model"] = target.model
         if output_tokens is not None and request.output_limit is None:
@@ -116,8 +118,10 @@ def _unbounded(fields: Fields) -> tuple[str, ...]:
     names = []
     for tool in asked.listed(fields, "tools"):
         kind = as_dict(tool).get("type") or "function"  # Mistral's clients leave the type away
-        if kind not in _CALLERS_TOOLS:
-            names.append(f"tool {kind[:64]}" if isinstance(kind, str) else "tool")
+        if not isinstance(kind, str):
+            names.append("tool")
+        elif kind not in _CALLERS_TOOLS:
+            names.append(f"tool {kind[:64]}")
     for plugin in asked.listed(fields, "plugins"):
         kind = as_dict(plugin).get("id")
         names.append(f"plugin {kind[:64]}" if isinstance(kind, str) else "plugin")

@@ -1,8 +1,9 @@
 """Replies as a caller reads them: decoded when they are read, and not before.
 
-Decides what the text, the tool calls and the vectors of a reply are; a chunk of a stream by itself, and a whole reply put
-together from its chunks. Knows nothing of cost. Never raises on what a provider sent: a field that is missing or of
-another type reads as empty, and `raw` shows what was there. Source: OpenAI's API reference; Mistral's content parts.
+Decides what the text, the tool calls and the vectors of a reply are: of a chunk by itself, of a whole reply, and of
+one put together from its chunks. Knows nothing of cost. Never raises on what a provider sent: a field that is missing
+or of another type reads as empty, and `raw` shows what was there. Source: OpenAI's API reference; Mistral's content
+parts.
 """
 
 from __future__ import annotations
