@@ -1,0 +1,171 @@
+"""Log lines of what happened, for the standard library's logger "bursar": one line each, `event key=value ...`.
+
+Decides which event is worth which level and what each line says; which providers' costs and tokens are logged is told
+to it. Never writes prompts, replies or keys, and nothing that could break out of its line: every value that is not
+plain ASCII of one word is quoted and escaped as JSON, and cut at `VALUE_CHARACTERS_MAX`. The same fields stand on the
+log record as `bursar`, a dict, for handlers that write JSON. Amounts are USD with nine decimals, or `unknown`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Collection, Mapping
+
+from bursar.call.events import BudgetOverdrawn, CallEnded, CallRefused, CostWarned, Event, HoldsExpired
+
+VALUE_CHARACTERS_MAX = 500
+# Of expired holds, so many are named; the books have them all.
+ATTEMPTS_NAMED_MAX = 5
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.:/@+-]+", re.ASCII)
+_NANO_PER_USD = 10**9
+
+Fields = Mapping[str, object]
+
+OVERDRAWN = (
+    "These budgets stand above their limit: a provider billed more than the bound, or a limit was lowered. Calls under "
+    "them are refused until the window ends; raise the limit (bursar budget top-up) or wait."
+)
+EXPIRED = (
+    "Processes ended without settling these calls. Nobody knows what the calls cost, so the most that they can have "
+    "cost counts as spent; compare with the provider's own record (bursar usage shows them as uncertain)."
+)
+UNSETTLED = (
+    "The books could not be written. The money stays held, and the entry is repeated; see that the disk of the books "
+    "has room and can be written (bursar doctor)."
+)
+
+
+class CallLog:
+    """An observer that writes events to a logger.
+
+    Costs and tokens of ended calls: INFO, for the providers named in `costs` and `token_usage` (`log_costs` and
+    `log_token_usage` of the configuration). Refusals: INFO. A call beyond its `cost_warning_threshold`, one that the
+    books do not have yet, and holds that expired: WARNING. A budget above its limit: ERROR.
+    """
+
+    def __init__(
+        self, *, costs: Collection[str] = (), token_usage: Collection[str] = (), logger: logging.Logger | None = None
+    ) -> None:
+        self._costs = frozenset(costs)
+        self._token_usage = frozenset(token_usage)
+        self._logger = logger or logging.getLogger("bursar")
+
+    def __call__(self, event: Event) -> None:
+        """Write what there is to say of an event."""
+        match event:
+            case CallEnded():
+                self._ended(event)
+            case CallRefused():
+                self._write(logging.INFO, "call_refused", _of_refusal(event))
+            case CostWarned(fact, threshold_nano_usd):
+                fields = {**_call(CallEnded(fact)), **_cost(CallEnded(fact)), "threshold_nano_usd": threshold_nano_usd}
+                self._write(logging.WARNING, "cost_warned", fields)
+            case BudgetOverdrawn(call_id, budgets):
+                named = {"call": call_id, "budgets": ",".join(budgets), "meaning": OVERDRAWN}
+                self._write(logging.ERROR, "budget_overdrawn", named)
+            case HoldsExpired(attempts):
+                self._write(logging.WARNING, "holds_expired", _of_expiry(attempts))
+
+    def _ended(self, event: CallEnded) -> None:
+        provider = event.fact.provider
+        if not event.settled:
+            self._write(logging.WARNING, "call_unsettled", {**_call(event), **_cost(event), "meaning": UNSETTLED})
+        fields: dict[str, object] = {}
+        if provider in self._costs:
+            fields.update(_cost(event))
+        if provider in self._token_usage:
+            fields.update(_tokens(event))
+        if fields:
+            self._write(logging.INFO, "call_ended", {**_call(event), **fields})
+
+    def _write(self, level: int, event: str, fields: Fields) -> None:
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, "%s", record_line(event, fields), extra={"bursar": {"event": event, **fields}})
+
+
+def record_line(event: str, fields: Fields) -> str:
+    """An event as one line. None and "" are left out, but for an amount (`..._nano_usd`), whose None is `unknown`.
+
+    >>> record_line("call_ended", {"model": "gpt-4o", "cost_nano_usd": 42_000, "stream": True, "why": "a \\"b\\""})
+    'call_ended model=gpt-4o cost_usd=0.000042000 stream=yes why="a \\\\"b\\\\""'
+    """
+    words = [event]
+    for name, value in fields.items():
+        if name.endswith("_nano_usd"):
+            words.append(f"{name.removesuffix('nano_usd')}usd={_usd(value)}")
+        elif value is not None and value != "":
+            words.append(f"{name}={_word(value)}")
+    return " ".join(words)
+
+
+def _usd(nano_usd: object) -> str:
+    if not isinstance(nano_usd, int):
+        return "unknown"
+    whole, rest = divmod(abs(nano_usd), _NANO_PER_USD)
+    return f"{'-' if nano_usd < 0 else ''}{whole}.{rest:09d}"
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = str(value)
+    if len(text) > VALUE_CHARACTERS_MAX:
+        text = text[:VALUE_CHARACTERS_MAX] + "..."
+    return text if _PLAIN.fullmatch(text) else json.dumps(text)
+
+
+def _call(event: CallEnded) -> Fields:
+    fact = event.fact
+    return {
+        "call": fact.call_id,
+        "provider": fact.provider,
+        "model": fact.model,
+        "served_model": "" if fact.served_model == fact.model else fact.served_model,
+        "ending": fact.ending,
+        "status": fact.status,
+        "error": fact.error_code,
+        "duration_ms": fact.duration_ms,
+        "first_token_ms": fact.first_token_ms,
+    }
+
+
+def _cost(event: CallEnded) -> Fields:
+    fact = event.fact
+    return {
+        "cost_nano_usd": fact.cost_nano_usd,
+        "cost_source": fact.cost_source,
+        "certain": fact.certain,
+        "charged_nano_usd": fact.charged_nano_usd,
+    }
+
+
+def _tokens(event: CallEnded) -> Fields:
+    usage = event.fact.usage
+    details = {leaf: count for leaf, count in usage.leaves.items() if leaf not in ("input", "output")}
+    return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens, **details}
+
+
+def _of_refusal(event: CallRefused) -> Fields:
+    return {
+        "call": event.call_id,
+        "provider": event.provider,
+        "model": event.model,
+        "code": event.error.code,
+        "wait_ms": event.wait_ms,
+        "retry_after_seconds": event.error.retry_after_seconds,
+        "why": event.error.message,
+    }
+
+
+def _of_expiry(attempts: tuple[tuple[str, int], ...]) -> Fields:
+    named = [attempt_id for attempt_id, _ in attempts[:ATTEMPTS_NAMED_MAX]]
+    more = [f"and {len(attempts) - len(named)} more"] if len(attempts) > len(named) else []
+    return {
+        "holds": len(attempts),
+        "charged_nano_usd": sum(charged for _, charged in attempts),
+        "attempts": ", ".join(named + more),
+        "meaning": EXPIRED,
+    }

@@ -1,0 +1,120 @@
+"""Statistics of calls by provider and by model, kept from events.
+
+Decides which series an event belongs to; the figures of a series are kept by a monitor that is made for it
+(`bursar.PerformanceMonitor`). Bounded: once `series_max` models have a series of their own, further models of a
+provider share one. A caller who went away is not a failure of the provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from threading import Lock
+from typing import Any, Protocol
+
+from bursar.call.events import CallEnded, CallRefused, Event
+
+SERIES_MAX = 256
+OTHERS = "(others)"
+# Codes of refusals come from a fixed table of errors; this only bounds a mistake.
+REFUSALS_MAX = 1_000
+
+_FAILURES = frozenset({"error", "interrupted", "not_sent", "expired"})
+
+
+class Monitor(Protocol):
+    """What a series is kept by."""
+
+    def record_request(
+        self, duration: float, tokens: int = 0, *, error: str | None = None, cost_nano_usd: int | None = None
+    ) -> None:
+        """Record an attempt: seconds, tokens, the kind of its failure, and its cost (None: not known)."""
+
+    def record_error(self, error: str) -> None:
+        """Record an attempt of which only the kind of its failure is known."""
+
+    def get_statistics(self) -> dict[str, Any]:
+        """The figures of the series."""
+
+
+class CallStatistics:
+    """An observer that keeps a monitor for each provider and each model. Thread-safe.
+
+    monitor: makes the monitor of a series. providers: those that are measured (`enable_metrics` of the
+    configuration); None for all. series_max: how many models have a series of their own.
+    """
+
+    def __init__(
+        self,
+        monitor: Callable[[], Monitor],
+        *,
+        providers: Collection[str] | None = None,
+        series_max: int = SERIES_MAX,
+    ) -> None:
+        self._monitor = monitor
+        self._measured = None if providers is None else frozenset(providers)
+        self._series_max = series_max
+        self._lock = Lock()
+        self._providers: dict[str, Monitor] = {}
+        self._models: dict[str, Monitor] = {}
+        self._refused: dict[tuple[str, str], int] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Count an event."""
+        if isinstance(event, CallEnded):
+            self._ended(event)
+        elif isinstance(event, CallRefused):
+            self._refuse(event)
+
+    def snapshot(self) -> dict[str, dict[str, Any]]:
+        """The figures of now.
+
+        providers, models: by name (`provider/model`), each as `PerformanceMonitor.get_statistics` returns it.
+        refused: by provider, how many calls were refused before anything was sent, by code; since the start.
+        """
+        with self._lock:
+            providers, models = dict(self._providers), dict(self._models)
+            refused: dict[str, dict[str, int]] = {}
+            for (provider, code), count in self._refused.items():
+                refused.setdefault(provider, {})[code] = count
+        return {
+            "providers": {name: monitor.get_statistics() for name, monitor in sorted(providers.items())},
+            "models": {name: monitor.get_statistics() for name, monitor in sorted(models.items())},
+            "refused": refused,
+        }
+
+    def _ended(self, event: CallEnded) -> None:
+        fact = event.fact
+        if self._measured is not None and fact.provider not in self._measured:
+            return
+        error = (fact.error_code or fact.ending) if fact.ending in _FAILURES else None
+        for monitor in self._series(fact.provider, fact.model):
+            if fact.ending == "not_sent":
+                monitor.record_error(error or fact.ending)
+            else:
+                monitor.record_request(
+                    fact.duration_ms / 1000,
+                    fact.usage.total_tokens,
+                    error=error,
+                    cost_nano_usd=fact.cost_nano_usd,
+                )
+
+    def _refuse(self, event: CallRefused) -> None:
+        if self._measured is not None and event.provider not in self._measured:
+            return
+        key = (event.provider, event.error.code)
+        with self._lock:
+            if key in self._refused or len(self._refused) < REFUSALS_MAX:
+                self._refused[key] = self._refused.get(key, 0) + 1
+
+    def _series(self, provider: str, model: str) -> tuple[Monitor, Monitor]:
+        """The monitors of a provider and of its model, made when first needed."""
+        name = f"{provider}/{model}"
+        with self._lock:
+            if name not in self._models and len(self._models) >= self._series_max:
+                name = f"{provider}/{OTHERS}"
+            of_provider = self._providers.get(provider) or self._new(self._providers, provider)
+            return of_provider, self._models.get(name) or self._new(self._models, name)
+
+    def _new(self, series: dict[str, Monitor], name: str) -> Monitor:
+        monitor = series[name] = self._monitor()
+        return monitor
