@@ -20,6 +20,10 @@ CASES = [
     ("api_key: x", 1, "api_key", "it belongs under a provider"),
     ("budgets:\n  a:\n    usd: 1\n    per: day\n    eech: user", 5, "budgets.a.eech", "did you mean each?"),
     ("gateway: {prot: 1}", 1, "gateway.prot", "did you mean port?"),
+    ("openai:\n  api_key: x", 1, "openai", "it belongs under llm: providers:"),
+    ("budgets:\n  usd: 5", 2, "budgets.usd", "budgets have names: budgets: {NAME: {...}}"),
+    ("budgets: {a: {usd: 1, per: daily}}", 1, "budgets.a.per", "did you mean day?"),
+    ("llm: {active: openai", 1, None, "expected ',' or '}', but got '<stream end>'"),
     # duplicates
     ("mode: enforce\nbooks: a.db\nmode: observe", 3, None, "mode is given twice, first in line 1"),
     (PROVIDER + "model: a\n      model: b", 5, "llm.providers.openai", "model is given twice, first in line 4"),

@@ -110,6 +110,8 @@ class Compiler:
         import re
 
         for name, given in mapped(node, section).items():
+            if given.form not in ("mapping", "nothing"):
+                raise given.error(f"{section} have names: {section}: {{NAME: {{...}}}}; {name} is not a mapping")
             if not re.fullmatch(keys.NAME, name):
                 raise given.error("a name has up to 64 letters, digits, - and _")
             if name in self.allowances:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
+from bursar.config.nearest import nearest, one_of
 from bursar.config.reading import Node
 from bursar.config.secrets import expand, references
 from bursar.rules.money import NANO_PER_USD, nano_of, usd_of
@@ -195,12 +196,11 @@ class Choice:
     words: tuple[str, ...]
 
     def read(self, node: Node, around: Surroundings) -> str:
-        from bursar.config.nearest import one_of
-
         expects = one_of(self.words)
         text = plain(node, around, expects)
         if text not in self.words:
-            raise refuse(node, expects)
+            near = nearest(text, self.words)
+            raise refuse(node, f"{expects} (did you mean {near}?)" if near else expects)
         return text
 
     def show(self, value: Any) -> str:

@@ -132,9 +132,13 @@ def read_mapping(config: Mapping[str, Any]) -> Node:
 
 def _syntax(error: yaml.MarkedYAMLError) -> str:
     """PyYAML's words, without the pieces of the file that they quote: those may hold a secret."""
-    quiet = re.sub(r"'(?!<)[^']{4,}'|\"[^\"]{4,}\"", "...", f"{error.problem or 'it cannot be parsed'}")
-    context = re.sub(r"'(?!<)[^']{4,}'|\"[^\"]{4,}\"", "...", f" ({error.context})" if error.context else "")
-    return f"is not YAML: {quiet}{context}"
+
+    def quiet(words: str) -> str:
+        # Single characters and the names of tokens ("<block end>") are the parser's own.
+        return re.sub(r"'([^']*)'|\"([^\"]*)\"", lambda m: m[0] if len(m[0]) < 6 or m[0][1] == "<" else "...", words)
+
+    context = f" ({quiet(error.context)})" if error.context else ""
+    return f"is not YAML: {quiet(error.problem or 'it cannot be parsed')}{context}"
 
 
 class _Growth:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from bursar.catalog.providers import known_rows
 from bursar.config import keys
 from bursar.config.compounds import mapped
 from bursar.config.keys import Key
@@ -72,6 +73,8 @@ def unknown_key(node: Node, name: str, known: Iterable[str]) -> ConfigError:
     for home, homes in _HOMES:
         if name in homes and not nearest(name, names):
             return node.error(f"unknown key {shown}; it belongs {home}")
+    if name in known_rows() and not nearest(name, names):
+        return node.error(f"unknown key {shown}; it belongs under llm: providers:")
     return node.error(f"unknown key {shown}; {did_you_mean(name, names)}")
 
 
