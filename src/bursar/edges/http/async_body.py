@@ -6,7 +6,9 @@ that a stream whose caller has gone can be read on by another.
 
 from __future__ import annotations
 
+import asyncio
 import warnings
+import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -14,10 +16,9 @@ from bursar.call.exchange import Failed, FailedKind
 from bursar.edges.http.endings import ending_of_aiohttp
 
 if TYPE_CHECKING:
-    import asyncio
-
     import aiohttp
 
+    from bursar.edges.http.connector import KeepingConnector
     from bursar.edges.http.pool import Seat
 
 
@@ -30,11 +31,15 @@ class AsyncBody:
         "_fail",
         "_failed",
         "_headers",
+        "_now",
         "_read",
-        "_reading",
+        "_connector",
+        "_watched",
         "_response",
         "_seat",
-        "_timer",
+        "_timers",
+        "_waiting_since",
+        "__weakref__",
     )
 
     def __init__(
@@ -44,39 +49,54 @@ class AsyncBody:
         seat: Seat,
         *,
         budget_bytes: int,
-        reading: set[aiohttp.ClientResponse],
+        connector: KeepingConnector,
         fail: Callable[[Failed], Failed],
     ) -> None:
         self._response = response
         self._headers = headers
         self._seat = seat
         self._budget_bytes = budget_bytes
-        self._reading = reading  # what the transport closes when it closes
+        self._connector = connector
+        self._watched = connector.watch(response)
         self._fail = fail  # what the transport makes of a failure
         self._read = response.content.readany
-        self._timer: asyncio.TimerHandle | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._now: Callable[[], float] = asyncio.get_running_loop().time
+        self._waiting_since: float | None = None  # when the read that waits now began to
         self._done = False
         self._failed: Failed | None = None
-        reading.add(response)
 
-    def end_at(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
-        """Fail with `timeout` at `until` of the loop's clock, if it has not ended by then."""
-        self._timer = loop.call_at(until, self._stop, "timeout", "the deadline passed before the reply was whole")
+    def bound(self, read_timeout_seconds: float, until: float | None) -> None:
+        """Fail with `timeout` when a read waits longer than that, and at `until` of the loop's clock.
+
+        aiohttp's own read timeout makes a timer for every piece, which is a fifth of the cost of one; here one timer
+        looks, once in each read timeout, how long the read of the moment has waited.
+        """
+        connection = self._response.connection
+        if connection is not None and connection.protocol is not None:
+            connection.protocol.read_timeout = None
+        loop, this = asyncio.get_running_loop(), weakref.ref(self)
+        self._timers["stall"] = loop.call_later(read_timeout_seconds, _look, this, loop, read_timeout_seconds)
+        if until is not None:
+            self._timers["deadline"] = loop.call_at(until, _expire, this)
 
     async def read(self) -> bytes | Failed:
         """What has arrived, at least one byte; b"" at the clean end, and ever after; or how it broke."""
         if self._done:
             return self._failed or b""
+        self._waiting_since = self._now()
         try:
             data = await self._read()
         except Exception as error:  # whatever aiohttp raises, the stream is over
             kind, _, detail = ending_of_aiohttp(error, True)
-            return self._stop(kind, detail) or b""
+            return self.stop(kind, detail) or b""
+        finally:
+            self._waiting_since = None
         if data:
             self._budget_bytes -= len(data)
             if self._budget_bytes >= 0:
                 return data
-            return self._stop("too_large", "the reply is larger than what is read of one") or b""
+            return self.stop("too_large", "the reply is larger than what is read of one") or b""
         self._finish()
         return data
 
@@ -88,7 +108,17 @@ class AsyncBody:
 
     abort = close  # the blocking body has two: one of them for other threads
 
-    def _stop(self, kind: FailedKind, detail: str) -> Failed | None:
+    def look(self, loop: asyncio.AbstractEventLoop, this: weakref.ref[AsyncBody], read_timeout_seconds: float) -> None:
+        """Fail if the read of the moment has waited too long, else look again when it will have."""
+        since = loop.time() if self._waiting_since is None else self._waiting_since
+        if loop.time() - since >= read_timeout_seconds:
+            self.stop("timeout", f"nothing came for {read_timeout_seconds:g} s")
+        else:
+            again = since + read_timeout_seconds
+            self._timers["stall"] = loop.call_at(again, _look, this, loop, read_timeout_seconds)
+
+    def stop(self, kind: FailedKind, detail: str) -> Failed | None:
+        """End it, once, with a failure; returns how it ended."""
         if not self._done:
             self._failed = self._fail(Failed(kind, True, detail, self._response.status, self._headers))
             self._finish()
@@ -98,15 +128,27 @@ class AsyncBody:
         if self._done:
             return
         self._done = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._reading.discard(self._response)
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._connector.unwatch(self._watched, self._response)
         if not self._response.closed:
             self._response.close()
         self._seat.release()
 
     def __del__(self) -> None:
         if not self._done:
-            warnings.warn("a streamed reply was neither read to its end nor closed", ResourceWarning, 2, source=self)
             self._finish()
+            warnings.warn("a streamed reply was neither read to its end nor closed", ResourceWarning, 2, source=self)
+
+
+def _expire(this: weakref.ref[AsyncBody]) -> None:  # timers hold no body that everyone else has forgotten
+    body = this()
+    if body is not None:
+        body.stop("timeout", "the deadline passed before the reply was whole")
+
+
+def _look(this: weakref.ref[AsyncBody], loop: asyncio.AbstractEventLoop, read_timeout_seconds: float) -> None:
+    body = this()
+    if body is not None:
+        body.look(loop, this, read_timeout_seconds)

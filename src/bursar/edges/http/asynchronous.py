@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     import ssl
 
     import aiohttp
+    from aiohttp.client_proto import ResponseHandler
 
-    from bursar.edges.http.connector import Address, Line
+    from bursar.edges.http.connector import Address, KeepingConnector, Line
 
 
 class Lane:
@@ -61,7 +62,6 @@ class AsyncTransport:
         self._heed_environment = heed_environment
         self._now_ms = now_ms
         self._addresses: dict[str, Address] = {}
-        self._reading: set[aiohttp.ClientResponse] = set()
         self._closed = False
 
     def seat(self, provider: str) -> Seat | None:
@@ -132,46 +132,52 @@ class AsyncTransport:
         self, exchange: Exchange, progress: Progress, seat: Seat, until: float | None
     ) -> tuple[Answer | Opened | Failed, AsyncBody | None]:
         lane = self._lanes[exchange.provider]
+        line = lane.line or self._line(lane)
         try:
-            response = await self._send(lane, exchange, progress)
+            response = await self._send(line, exchange, progress)
         except Exception as error:  # aiohttp also raises ValueError, RuntimeError and ssl errors of its own accord
             return self._fail(lane.pool, Failed(*ending_of_aiohttp(error, progress.sent))), None
         lane.pool.succeeded()
         headers = lower_headers(response.headers.items())
         if not exchange.stream or response.status >= 300:
-            return await self._whole(lane.pool, response, headers), None
+            return await self._whole(lane.pool, line.connector, response, headers), None
         body = AsyncBody(
             response,
             headers,
             seat,
             budget_bytes=self._bounds.whole_bytes,
-            reading=self._reading,
+            connector=line.connector,
             fail=partial(self._fail, lane.pool),
         )
-        if until is not None:
-            body.end_at(asyncio.get_running_loop(), until)
+        body.bound(lane.pool.limits.read_timeout_seconds, until)
         return Opened(response.status, headers), body
 
-    async def _send(self, lane: Lane, exchange: Exchange, progress: Progress) -> aiohttp.ClientResponse:
-        line = lane.line or self._line(lane)
+    async def _send(self, line: Line, exchange: Exchange, progress: Progress) -> aiohttp.ClientResponse:
         address = self._addresses.get(exchange.url) or self._address(exchange.url)
         tls = self._certificates() if address.tls else None
         return await line.post(address, exchange.headers, exchange.body, progress, tls)
 
-    async def _whole(self, pool: Pool, response: aiohttp.ClientResponse, headers: Mapping[str, str]) -> Answer | Failed:
+    async def _whole(
+        self,
+        pool: Pool,
+        connector: KeepingConnector,
+        response: aiohttp.ClientResponse,
+        headers: Mapping[str, str],
+    ) -> Answer | Failed:
         status, content = response.status, response.content
+        watched: ResponseHandler | None = None
         limit_bytes = self._bounds.error_bytes if status >= 400 else self._bounds.whole_bytes
         try:
             if content.is_eof():  # it came with the head
                 data = content.read_nowait()
             else:
-                self._reading.add(response)
+                watched = connector.watch(response)
                 data = await read_until(content, limit_bytes)
         except Exception as error:  # as in _perform
             kind, sent, detail = ending_of_aiohttp(error, True)
             return self._fail(pool, Failed(kind, sent, detail, status, headers))
         finally:
-            self._reading.discard(response)
+            connector.unwatch(watched, response)
             if not response.closed:
                 response.close()
         if len(data) <= limit_bytes:
@@ -192,11 +198,12 @@ class AsyncTransport:
         self._closed = True
         for lane in self._lanes.values():
             lane.pool.close()
-        for response in list(self._reading):  # their readers would not be woken by the connector
-            response.close()
-        for lane in self._lanes.values():
-            if lane.line is not None:
-                await lane.line.session.close()
+        lines = [lane.line for lane in self._lanes.values() if lane.line is not None]
+        for line in lines:
+            for response in list(line.connector.reading.values()):  # the session would not wake their readers
+                response.close()
+        for line in lines:
+            await line.session.close()
 
     def _lane(self, provider: str) -> Lane:
         lane = self._lanes.get(provider)

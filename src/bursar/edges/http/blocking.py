@@ -170,8 +170,6 @@ class BlockingTransport:
             address = self._addresses.get(exchange.url) or self._address(exchange.url)
             request = self._request(address, exchange, lane.pool.limits)
             response = self._core(lane, address).handle_request(request)
-            if not course.opened:
-                lane.pool.connected(reused=True)
             lane.pool.succeeded()
             status, headers = (
                 response.status,
@@ -197,6 +195,7 @@ class BlockingTransport:
         finally:
             if body is None:
                 self._under_way.discard(course)
+                course.alight()
                 if response is not None:
                     with contextlib.suppress(Exception):
                         response.close()

@@ -113,6 +113,7 @@ class BlockingBody:
     def _finish(self) -> None:
         self._done = True
         self._under_way.discard(self._course)
+        self._course.alight()
         self._current.course = self._course  # closing may write
         with contextlib.suppress(Exception):
             self._response.close()
@@ -120,5 +121,5 @@ class BlockingBody:
 
     def __del__(self) -> None:
         if not getattr(self, "_done", True):
-            warnings.warn("a streamed reply was neither read to its end nor closed", ResourceWarning, 2, source=self)
             self._finish()
+            warnings.warn("a streamed reply was neither read to its end nor closed", ResourceWarning, 2, source=self)

@@ -38,6 +38,7 @@ class KeepingConnector(aiohttp.TCPConnector):
         super().__init__(limit=0, keepalive_timeout=pool.limits.keepalive_expiry_seconds)
         self.seats = pool
         self.idle_protocols: set[ResponseHandler] = set()
+        self.reading: dict[ResponseHandler, aiohttp.ClientResponse] = {}
 
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:
         """A connection, new or kept."""
@@ -47,6 +48,8 @@ class KeepingConnector(aiohttp.TCPConnector):
             reused = protocol in self.idle_protocols
             if reused:
                 self.idle_protocols.discard(protocol)
+            elif protocol.closed is not None:
+                protocol.closed.add_done_callback(partial(self._lost, protocol))
             self.seats.connected(reused=reused)
             connection.add_callback(partial(self._let_go, protocol))
         return connection
@@ -58,6 +61,26 @@ class KeepingConnector(aiohttp.TCPConnector):
             protocol.force_close()
             return
         self.idle_protocols.add(protocol)
+
+    def watch(self, response: aiohttp.ClientResponse) -> ResponseHandler | None:
+        """Have `response` closed if its connection is lost while its body is read. Undone by `unwatch`."""
+        protocol = response.connection.protocol if response.connection is not None else None
+        if protocol is not None:
+            self.reading[protocol] = response
+        return protocol
+
+    def unwatch(self, protocol: ResponseHandler | None, response: aiohttp.ClientResponse) -> None:
+        """The body has ended, or will not be read on. Its connection may serve another by now."""
+        if protocol is not None and self.reading.get(protocol) is response:
+            del self.reading[protocol]
+
+    def _lost(self, protocol: ResponseHandler, closed: asyncio.Future[None]) -> None:
+        if not closed.cancelled():
+            closed.exception()  # retrieved, or asyncio complains of it
+        response = self.reading.get(protocol)
+        if response is not None and not response.content.is_eof() and response.content.exception() is None:
+            # aiohttp tells nobody when a later packet of a body is nonsense: its reader would wait for ever
+            response.close()
 
     def idle(self) -> int:
         """How many connections are kept. Those that ended unseen (peer, expiry) are forgotten here."""

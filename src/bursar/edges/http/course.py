@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 class Course:
     """One exchange as its sockets see it. until: its end on the monotonic clock, None for never."""
 
-    __slots__ = ("connect_until", "opened", "progress", "shut", "until")
+    __slots__ = ("_lock", "_shut", "connect_until", "opened", "progress", "until")
 
     def __init__(self, until: float | None, progress: Progress) -> None:
         self.until = until
         self.connect_until: float | None = None
         self.progress = progress
         self.opened = False  # a connection was made for it
-        self.shut: Callable[[], None] | None = None  # of the connection it is on
+        self._lock = threading.Lock()
+        self._shut: Callable[[], None] | None = None
 
     def left(self, timeout: float | None, late: type[Exception], until: float | None = None) -> float | None:
         """Seconds that an operation with this timeout may take; raises `late` when there are none."""
@@ -36,10 +37,22 @@ class Course:
                 timeout = seconds if timeout is None else min(timeout, seconds)
         return timeout
 
+    def rides(self, shut: Callable[[], None]) -> bool:
+        """Note how the connection that it is on is shut. Returns whether this is its first, and not made for it."""
+        with self._lock:
+            first, self._shut = self._shut is None, shut
+        return first and not self.opened
+
+    def alight(self) -> None:
+        """Leave the connection, which may serve another exchange next."""
+        with self._lock:
+            self._shut = None
+
     def abort(self) -> None:
         """End what its connection is doing in whatever thread, as if the peer had gone."""
-        if self.shut is not None:
-            self.shut()
+        with self._lock:
+            if self._shut is not None:
+                self._shut()
 
 
 class Current(threading.local):

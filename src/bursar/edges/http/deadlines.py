@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 class DeadlineStream(httpcore2.NetworkStream):
     """A connection whose every operation heeds the current course."""
 
-    def __init__(self, inner: httpcore2.NetworkStream, current: Current) -> None:
+    def __init__(self, inner: httpcore2.NetworkStream, pool: Pool, current: Current) -> None:
         self.inner = inner
+        self.pool = pool
         self.current = current
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -39,7 +40,8 @@ class DeadlineStream(httpcore2.NetworkStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """All of `buffer`, each piece within the timeout."""
         course = self.current.course
-        course.shut = self.shut
+        if course.rides(self.shut):
+            self.pool.connected(reused=True)
         for start in range(0, len(buffer), PIECE_BYTES):
             left = course.left(timeout, httpcore2.WriteTimeout)
             course.progress.sent = True
@@ -61,7 +63,7 @@ class DeadlineStream(httpcore2.NetworkStream):
         """The same connection over TLS."""
         course = self.current.course
         left = course.left(timeout, httpcore2.ConnectTimeout, course.connect_until)
-        return DeadlineStream(self.inner.start_tls(ssl_context, server_hostname, left), self.current)
+        return DeadlineStream(self.inner.start_tls(ssl_context, server_hostname, left), self.pool, self.current)
 
     def get_extra_info(self, info: str) -> Any:
         """As httpcore2 defines it."""
@@ -92,4 +94,4 @@ class DeadlineBackend(httpcore2.NetworkBackend):
         stream = self.inner.connect_tcp(host, port, left, local_address, socket_options)
         course.opened = True
         self.pool.connected(reused=False)
-        return DeadlineStream(stream, self.current)
+        return DeadlineStream(stream, self.pool, self.current)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import zlib
 
-AUTOMATIC = zlib.MAX_WBITS | 32  # gzip or zlib, as the data says
+GZIP = zlib.MAX_WBITS | 16
+WRAPPED = zlib.MAX_WBITS
 BARE = -zlib.MAX_WBITS
 
 
@@ -27,35 +28,37 @@ class Identity:
 
 
 class Inflation:
-    """A body packed by gzip or deflate; several gzip members may follow one another."""
+    """A body packed by gzip (several members may follow one another) or by deflate."""
 
-    def __init__(self) -> None:
-        self._unpacker = zlib.decompressobj(AUTOMATIC)
-        self._begun = False
+    def __init__(self, *, gzip: bool) -> None:
+        self._unpacker = zlib.decompressobj(GZIP) if gzip else None
+        self._held = b""  # the first byte, until the second says how it is packed
+        self._touched = False
 
     def decode(self, data: bytes, limit_bytes: int) -> bytes:
         """What `data` unpacks to. When that is over `limit_bytes`, a beginning of it that is longer than that."""
+        if self._unpacker is None:
+            self._held += data
+            if len(self._held) < 2:
+                return b""
+            wrapped = self._held[0] & 15 == zlib.DEFLATED and int.from_bytes(self._held[:2]) % 31 == 0
+            self._unpacker = zlib.decompressobj(WRAPPED if wrapped else BARE)
+            data, self._held = self._held, b""
         unpacked = b""
-        while data:
+        while data and len(unpacked) <= limit_bytes:
             if self._unpacker.eof:
-                self._unpacker = zlib.decompressobj(AUTOMATIC)
+                self._unpacker = zlib.decompressobj(GZIP)
             try:
                 unpacked += self._unpacker.decompress(data, limit_bytes + 1 - len(unpacked))
             except zlib.error as error:
-                if self._begun:
-                    raise UndecodableError from error
-                self._unpacker = zlib.decompressobj(BARE)
-                self._begun = True
-                continue
-            self._begun = True
-            if len(unpacked) > limit_bytes:
-                break
+                raise UndecodableError from error
+            self._touched = True
             data = self._unpacker.unused_data
         return unpacked
 
     def finish(self) -> None:
         """UndecodableError if the body ended inside the packed data."""
-        if self._begun and not self._unpacker.eof:
+        if self._held or (self._touched and self._unpacker is not None and not self._unpacker.eof):
             raise UndecodableError
 
 
@@ -65,5 +68,5 @@ def decoder_for(content_encoding: str) -> Identity | Inflation:
     if named in ("", "identity"):
         return Identity()
     if named in ("gzip", "x-gzip", "deflate"):
-        return Inflation()
+        return Inflation(gzip=named != "deflate")
     raise UndecodableError

@@ -7,6 +7,9 @@ Source: the exception trees of aiohttp 3.14 and httpcore2 2.16.
 
 from __future__ import annotations
 
+import os
+import socket
+import ssl
 from typing import NamedTuple
 
 from bursar.call.exchange import FailedKind
@@ -57,10 +60,11 @@ def reason(error: BaseException) -> str:
     >>> reason(ValueError("https://example.com/?key=sk-1"))
     'ValueError'
     """
-    behind: BaseException | None = error
-    while behind is not None:
-        said = getattr(behind, "strerror", None)
-        if isinstance(behind, OSError) and isinstance(said, str) and said:
-            return f"{type(error).__name__} ({said})"
-        behind = getattr(behind, "os_error", None) or behind.__cause__
+    behind: object = error
+    while isinstance(behind, BaseException):
+        if isinstance(behind, (ssl.SSLError, socket.gaierror)) and behind.strerror:
+            return f"{type(error).__name__} ({behind.strerror})"
+        if isinstance(behind, OSError) and behind.errno:
+            return f"{type(error).__name__} ({os.strerror(behind.errno)})"
+        behind = getattr(behind, "os_error", None) or behind.__cause__ or (behind.args[0] if behind.args else None)
     return type(error).__name__
