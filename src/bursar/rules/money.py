@@ -7,13 +7,16 @@ nano-USD reaches 9.2 billion dollars, which is `NANO_USD_MAX`; anything above is
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_UP, Context, Decimal, InvalidOperation
 from typing import Literal
 
 NANO_PER_USD = 10**9
 PICO_PER_NANO = 10**3
 PICO_PER_USD = 10**12
 NANO_USD_MAX = 2**63 - 1
+
+# Reckoning with amounts must not depend on the precision that a program has set for its own decimals.
+EXACT = Context(prec=200, rounding=ROUND_UP)
 
 CostSource = Literal["provider", "computed", "estimated", "unknown"]
 
@@ -57,9 +60,9 @@ def nano_of(value: str | int | float | Decimal, *, round_up: bool = False) -> in
     amount = decimal_of(value)
     if amount.is_signed() and amount != 0:
         raise ValueError(f"an amount of money cannot be negative: {value}")
-    if amount > Decimal(NANO_USD_MAX) / NANO_PER_USD:
+    scaled = amount.scaleb(9, EXACT) if amount.adjusted() < 20 or not amount else None
+    if scaled is None or scaled > NANO_USD_MAX:
         raise ValueError(f"an amount of money cannot exceed {NANO_USD_MAX // NANO_PER_USD} USD: {value}")
-    scaled = amount.scaleb(9)
     whole = int(scaled)
     if whole == scaled:
         return whole
@@ -87,7 +90,8 @@ def usd_of(nano_usd: int) -> Decimal:
     >>> usd_of(42_000)
     Decimal('0.000042')
     """
-    return Decimal(nano_usd).scaleb(-9).normalize() + 0 if nano_usd else Decimal(0)
+    # Adding nothing writes 1E+1 as 10.
+    return EXACT.add(Decimal(nano_usd).scaleb(-9, EXACT).normalize(EXACT), 0) if nano_usd else Decimal(0)
 
 
 def format_usd(nano_usd: int | None, *, digits_min: int = 2) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from bursar.rules.money import PICO_PER_USD, decimal_of, nano_of_pico
+from bursar.rules.money import EXACT, PICO_PER_USD, decimal_of, nano_of_pico
 from bursar.rules.usage import FEE_LEAVES, INPUT_LEAVES, LEAVES, OUTPUT_LEAVES, Usage
 
 # Which leaf's price stands in for a leaf that has none.
@@ -33,7 +33,7 @@ PARENTS: Mapping[str, str] = {
 }
 
 # A unit price above this (1,000 USD a token) is a misplaced decimal point.
-PICO_USD_PER_UNIT_MAX = 1_000 * PICO_PER_USD
+USD_PER_MILLION_MAX = 1_000 * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +140,11 @@ def _pico_per_unit(leaf: str, usd_per_million: str | int | float | Decimal, disc
         raise ValueError(f"price of {leaf}: {error}") from None
     if amount < 0:
         raise ValueError(f"price of {leaf}: a price cannot be negative: {usd_per_million}")
-    pico = amount * (1 - discount) * (PICO_PER_USD // 1_000_000)
-    whole = int(pico)
-    pico_usd = whole if whole == pico else whole + 1
-    if pico_usd > PICO_USD_PER_UNIT_MAX:
+    if amount > USD_PER_MILLION_MAX:
         raise ValueError(f"price of {leaf}: {usd_per_million} USD per million is absurd (more than 1,000 USD a unit)")
-    return pico_usd
+    pico = EXACT.multiply(EXACT.multiply(amount, EXACT.subtract(1, discount)), PICO_PER_USD // 1_000_000)
+    whole = int(pico)
+    return whole if whole == pico else whole + 1
 
 
 def _complete(prices: Mapping[str, int]) -> dict[str, int]:
