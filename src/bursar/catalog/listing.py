@@ -14,7 +14,7 @@ import re
 import threading
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any
 
 from bursar.rules.prices import PriceCard
@@ -47,6 +47,9 @@ _LEAVES: Mapping[str, str] = {
 }
 # Prices of what no usage object of ours counts: with one of these the tokens alone would be too low a bill.
 _UNCOUNTED = frozenset({"output_citation_mtok", "output_video_mtok", "input_text_messages_kcount"})
+
+# Some listed prices were floats once (0.18000000000000002); rounded up, that noise would be a pico-dollar a token.
+_WRITTEN = Context(prec=12)
 
 # Tiers of service at the plain price, and those that are cheaper where they have a price of their own.
 STANDARD_TIERS = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand"})
@@ -161,7 +164,7 @@ def _prices_above(named: Mapping[str, Any], start: int) -> dict[str, Decimal]:
         for tier in getattr(value, "tiers", ()):
             if tier.start <= start:
                 usd = tier.price
-        prices[leaf] = usd * 1000 if key.endswith("_kcount") else usd
+        prices[leaf] = _WRITTEN.create_decimal(usd * 1000 if key.endswith("_kcount") else usd)
     return prices
 
 
