@@ -92,17 +92,20 @@ def _reserve(page: Page, reserve: Reserve) -> Outcome:
     binding = page.bindings.now(reserve.scopes, now_ms)
     if binding.refused is not None:
         return deny_missing(binding.refused)
-    levels = [page.current_level(place) for place in binding.places]
+    places = binding.places
+    levels = [page.current_level(place) for place in places]
     grant = decide(levels, reserve.demand, now_ms)
     if isinstance(grant, Denial):
         return grant
     if binding.would_refuse:
         names = tuple(sorted({*grant.would_refuse, *binding.would_refuse}))
         grant = grant._replace(would_refuse=names)
-    for level, amount in zip(levels, grant.amounts, strict=True):
+    claims = []
+    for place, level, amount in zip(places, levels, grant.amounts, strict=True):
         take(level, amount, now_ms)
-        page.move(level)
-    hold = hold_of(reserve, grant, levels, page.owner_id, now_ms)
+        page.move(place.key, level)
+        claims.append(Claim(*place.key, level.meter, amount))
+    hold = hold_of(reserve, grant, tuple(claims), page.owner_id, now_ms)
     page.holds[hold.attempt_id] = page.opened[hold.attempt_id] = hold
     page.ended.pop(hold.attempt_id, None)
     return hold.granted()
@@ -158,16 +161,14 @@ def _void(page: Page, operation: Void) -> Outcome:
     hold = page.holds.get(operation.attempt_id)
     fact = operation.fact
     if hold is not None:
-        balances = []
+        moved = []
         for claim in hold.claims:
             level = page.claimed_level(claim, hold)
             if level is not None:
                 void(level, claim.amount, page.now_ms)
-                page.move(level)
-                if claim.meter == "nano_usd":
-                    balances.append(page.balance(level))
+                moved.append(level)
         _close(page, hold, None if fact is None else not_sent(row_of(fact, hold)))
-        return Ended(hold.attempt_id, tuple(balances))
+        return _ended(page, hold.attempt_id, moved)
     row = page.rows.get(operation.attempt_id)
     if row is None or not _awaits(row, _VOID):
         return Ended(operation.attempt_id, changed=False)
@@ -202,7 +203,6 @@ def _expire(page: Page, operation: Expire) -> Outcome:
             level = page.claimed_level(claim, hold)
             if level is not None:
                 expire(level, claim.amount)
-                page.move(level)
         _close(page, hold, expired_row(hold, page.now_ms))
         attempts.append((attempt_id, hold.bound_nano_usd))
     return Expired(tuple(attempts))
@@ -210,22 +210,14 @@ def _expire(page: Page, operation: Expire) -> Outcome:
 
 def _end(page: Page, hold: Hold, row: Row) -> Ended:
     """Settle a pending hold with its row."""
-    now_ms = page.now_ms
-    balances = []
-    overdrawn = []
+    moved = []
     for claim in hold.claims:
         level = page.claimed_level(claim, hold)
-        if level is None:
-            continue
-        settle(level, claim.amount, row.carried(claim.meter), now_ms, refunds=hold.refunds)
-        page.move(level)
-        if claim.meter == "nano_usd":
-            balance = page.balance(level)
-            balances.append(balance)
-            if balance.left < 0 and level.allowance.enforced:
-                overdrawn.append(balance.allowance)
+        if level is not None:
+            settle(level, claim.amount, row.carried(claim.meter), page.now_ms, refunds=hold.refunds)
+            moved.append(level)
     _close(page, hold, row)
-    return Ended(hold.attempt_id, tuple(balances), True, tuple(overdrawn))
+    return _ended(page, hold.attempt_id, moved)
 
 
 def _close(page: Page, hold: Hold, row: Row | None) -> None:
@@ -266,17 +258,23 @@ def _charge_unknown(page: Page, fact: Fact, evidence: str) -> Ended:
 
 
 def _recorded(page: Page, row: Row, moved: list[Level]) -> Ended:
+    for level in moved:
+        page.move(level.key, level)
     page.rows[row.attempt_id] = page.written[row.attempt_id] = row
+    return _ended(page, row.attempt_id, moved)
+
+
+def _ended(page: Page, attempt_id: str, moved: list[Level]) -> Ended:
+    """The outcome of an end or a correction: where the budgets that it moved stand, and which are overdrawn."""
     balances: list[Balance] = []
     overdrawn: list[str] = []
     for level in moved:
-        page.move(level)
         if level.meter == "nano_usd":
             balance = page.balance(level)
             balances.append(balance)
             if balance.left < 0 and level.allowance.enforced:
                 overdrawn.append(balance.allowance)
-    return Ended(row.attempt_id, tuple(balances), True, tuple(overdrawn))
+    return Ended(attempt_id, tuple(balances), True, tuple(overdrawn))
 
 
 _APPLY: dict[type, Callable[[Page, Any], Outcome]] = {

@@ -14,6 +14,8 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
+# Up to this many rows every number has its own statement, so that a lone operation takes one step a table.
+EXACT_MAX = 16
 # The largest piece: 128 rows of 41 columns stay far below SQLite's 32,766 parameters.
 ROWS_MAX = 128
 
@@ -24,7 +26,9 @@ def insert(
     """Insert rows of `columns` values each. `table` and `then` (a conflict clause) are SQL of this package's own."""
     done, count = 0, len(rows)
     while done < count:
-        size = min(ROWS_MAX, 1 << ((count - done).bit_length() - 1))
+        size = count - done
+        if size > EXACT_MAX:
+            size = min(ROWS_MAX, 1 << (size.bit_length() - 1))
         values = list(chain.from_iterable(rows[done : done + size]))
         connection.execute(_statement(table, columns, size, then), values)
         done += size

@@ -111,6 +111,48 @@ def plan_one(known: Mapping[str, Defined], allowance: Allowance) -> Change:
     return Change((defined,), (), (allowance,) if restarts else ())
 
 
+def plan_removal(known: Mapping[str, Defined], name: str, in_use: Callable[[str], bool]) -> Change:
+    """Remove an allowance from the command line. `in_use`: whether a source still exists, or a live process uses it.
+
+    Raises ConfigError for a name that is not defined, and for one that a source in use defines.
+    """
+    defined = _find(known, name)
+    refuse_elsewhere(defined._replace(sources=tuple(source for source in defined.sources if in_use(source))))
+    return Change((), (name,), ())
+
+
+def topped_up(
+    defined: Mapping[str, Defined],
+    levels: Callable[[Key], Stored | None],
+    name: str,
+    amount: int,
+    subject: str,
+    now_ms: int,
+) -> Stored:
+    """The current level of an allowance with `amount` more credit, in units of its meter.
+
+    Raises ConfigError for a name that is not defined, a shape without a window to credit, a subject that it does not
+    count, and an amount that would take away more than was credited.
+    """
+    allowance = _find(defined, name).allowance
+    if allowance.shape != "calendar":
+        raise ConfigError(f"{name!r} has no calendar window to top up: change its capacity instead", key=name)
+    if allowance.each is None and subject:
+        raise ConfigError(f"{name!r} is one for all: it cannot be topped up for {subject!r}", key=name)
+    window = window_of(allowance, now_ms)
+    key = (name, subject, window.start_ms)
+    stored = levels(key) or Stored(*key, window.end_ms, 0, 0, 0, now_ms)
+    if stored.credit + amount < 0:
+        raise ConfigError(f"{name!r} was topped up by {stored.credit} only: {-amount} cannot be taken back", key=name)
+    return stored._replace(credit=stored.credit + amount)
+
+
+def _find(known: Mapping[str, Defined], name: str) -> Defined:
+    if name not in known:
+        raise ConfigError(f"there is no allowance {name!r}; there are: {', '.join(known) or 'none'}", key=name)
+    return known[name]
+
+
 def refuse_elsewhere(defined: Defined) -> None:
     """Raise ConfigError when an allowance is defined somewhere else than on the command line."""
     elsewhere = [source or "a program" for source in defined.sources if source != COMMAND_LINE]
@@ -224,7 +266,7 @@ def restart(
         if key[2] == now_window.start_ms:
             ends.setdefault(key, now_window.end_ms)
     levels = {
-        key: Stored(end_ms, spent.get(key, 0), held.get(key, 0), credits.get(key, 0), now_ms)
+        key: Stored(*key, end_ms, spent.get(key, 0), held.get(key, 0), credits.get(key, 0), now_ms)
         for key, end_ms in ends.items()
     }
     return Restart(levels, claims)

@@ -93,7 +93,7 @@ def _restart(
     for allowance in change.restart:
         own = {key: credit for key, credit in credits.items() if key[0] == allowance.name}
         again = restart(allowance, holds, lambda span: add_up(connection, span), own, now_ms)
-        bulk.insert(connection, "levels", 8, [(*key, *stored) for key, stored in again.levels.items()])
+        bulk.insert(connection, "levels", 8, list(again.levels.values()))
         for attempt_id, claim in again.claims.items():
             claims[attempt_id].append(claim)
     changed = [hold.claiming(tuple(claims[hold.attempt_id])) for hold in holds]

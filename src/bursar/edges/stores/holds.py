@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import msgspec
 
 from bursar.call.books import Claim, Granted, Reserve
-from bursar.rules.allowances import Grant, Level, Meter
+from bursar.rules.allowances import Grant, Meter
 
 
 class Hold(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -67,8 +67,8 @@ def claimed_amount(meter: Meter, bound_nano_usd: int, claimed_input: int, claime
     return claimed_output if meter == "output_tokens" else 1
 
 
-def hold_of(reserve: Reserve, grant: Grant, levels: list[Level], owner_id: str, now_ms: int) -> Hold:
-    """The hold of a reservation that was granted over `levels`."""
+def hold_of(reserve: Reserve, grant: Grant, claims: tuple[Claim, ...], owner_id: str, now_ms: int) -> Hold:
+    """The hold of a reservation that was granted with these claims."""
     demand = reserve.demand
     return Hold(
         reserve.attempt_id,
@@ -79,14 +79,9 @@ def hold_of(reserve: Reserve, grant: Grant, levels: list[Level], owner_id: str, 
         grant.nano_usd,
         grant.output_tokens,
         demand.rate_input_tokens,
-        min(demand.rate_output_tokens, grant.output_tokens),
+        demand.rate_output_tokens if demand.rate_output_tokens < grant.output_tokens else grant.output_tokens,
         reserve.refunds,
-        tuple(
-            [
-                Claim(level.allowance.name, level.subject, level.start_ms, level.meter, amount)
-                for level, amount in zip(levels, grant.amounts, strict=True)
-            ]
-        ),
+        claims,
         grant.capped_by,
         grant.would_refuse,
     )

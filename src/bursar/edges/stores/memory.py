@@ -11,14 +11,27 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from bursar.call.books import Balance, Fact, Operation, Outcome, UsageQuery, UsageRow
 from bursar.edges.stores.applying import apply, attempt_of
+from bursar.edges.stores.auditing import audit
 from bursar.edges.stores.bindings import Bindings, Key, window_of
-from bursar.edges.stores.defining import Carried, Change, Defined, Span, plan, restart
+from bursar.edges.stores.defining import (
+    Carried,
+    Change,
+    Defined,
+    Span,
+    plan,
+    plan_one,
+    plan_removal,
+    restart,
+    topped_up,
+)
 from bursar.edges.stores.holds import Hold
 from bursar.edges.stores.page import Page
 from bursar.edges.stores.rows import Row, fact_of
-from bursar.edges.stores.standing import Stored, balance_of, level_of, rolling_balance, stored_of
+from bursar.edges.stores.standing import Stored, standing, stored_of
+from bursar.edges.stores.tallying import FAILED, Entry, plain_dimensions, tally
 from bursar.errors import StoreUnavailableError
 from bursar.rules.allowances import Allowance
+from bursar.rules.windows import FOREVER_MS
 
 
 class MemoryStore:
@@ -56,6 +69,30 @@ class MemoryStore:
         with self._open():
             self._change(plan(self._defined, allowances, source, ()), clock())
 
+    def put_allowance(self, allowance: Allowance, clock: Callable[[], int]) -> None:
+        """Define one allowance from the command line. Raises ConfigError when another source defines that name."""
+        with self._open():
+            self._change(plan_one(self._defined, allowance), clock())
+
+    def remove_allowance(self, name: str, clock: Callable[[], int]) -> None:
+        """Remove an allowance that no other source defines. Raises ConfigError."""
+        with self._open():
+            self._change(plan_removal(self._defined, name, lambda source: True), clock())
+
+    def top_up(self, name: str, amount: int, subject: str, clock: Callable[[], int]) -> Balance:
+        """Add credit to the current window of a calendar allowance, in units of its meter. Raises ConfigError."""
+        with self._open():
+            now_ms = clock()
+            stored = topped_up(self._defined, self._levels.get, name, amount, subject, now_ms)
+            self._levels[stored[:3]] = stored
+            return standing(self._defined[name].allowance, [stored], subject, now_ms)[0]
+
+    def check(self, now_ms: int) -> list[str]:
+        """What does not add up, a sentence a problem; empty when all does."""
+        with self._open():
+            allowances = [defined.allowance for defined in self._defined.values()]
+            return audit(allowances, self._levels, self._holds.values(), self._add_up, now_ms)
+
     def balances(self, now_ms: int, *, names: Sequence[str] = (), subject: str | None = None) -> list[Balance]:
         """Where every allowance stands in its current window, one row a subject that has been seen in it."""
         with self._open():
@@ -67,7 +104,16 @@ class MemoryStore:
 
     def usage(self, query: UsageQuery) -> list[UsageRow]:
         """Add up the ledger."""
-        raise NotImplementedError(query)
+        dimensions = plain_dimensions(query)
+        until_ms = FOREVER_MS if query.until_ms is None else query.until_ms
+        with self._open():
+            rows = [row for row in self._rows.values() if query.since_ms <= row.reserved_ms < until_ms]
+        entries = []
+        for row in rows:
+            scopes = {**row.scopes, "ending": row.ending}
+            if all(scopes.get(dimension, "") == value for dimension, value in query.only.items()):
+                entries.append(_entry(row, tuple(scopes.get(dimension, "") for dimension in dimensions)))
+        return tally(query, entries)
 
     def attempts(self, *, call_id: str = "", limit: int = 100, uncertain: bool = False) -> list[Fact]:
         """Rows of the ledger, newest first."""
@@ -128,26 +174,32 @@ class MemoryStore:
                 )
 
     def _balances_of(self, allowance: Allowance, now_ms: int, subject: str | None) -> list[Balance]:
-        window = window_of(allowance, now_ms)
-        rolling = allowance.shape == "rolling"
-        levels: dict[str, list[tuple[int, Stored]]] = {}
-        for (name, whose, start_ms), stored in sorted(self._levels.items()):
-            if name == allowance.name and subject in (None, whose) and (rolling or start_ms == window.start_ms):
-                levels.setdefault(whose, []).append((start_ms, stored))
-        if not levels and allowance.each is None and subject in (None, ""):
-            levels[""] = [(window.start_ms, Stored(window.end_ms, 0, 0, 0, now_ms))]
-        if rolling:
-            return [
-                rolling_balance(
-                    allowance, whose, [(start_ms, stored.spent, stored.held) for start_ms, stored in parts], now_ms
-                )
-                for whose, parts in levels.items()
-            ]
-        return [
-            balance_of(level_of(allowance, whose, start_ms, stored.end_ms, stored), now_ms)
-            for whose, parts in levels.items()
-            for start_ms, stored in parts
+        start_ms = window_of(allowance, now_ms).start_ms
+        levels = [
+            stored
+            for key, stored in sorted(self._levels.items())
+            if key[0] == allowance.name
+            and subject in (None, key[1])
+            and (key[2] == start_ms or allowance.shape == "rolling")
         ]
+        return standing(allowance, levels, subject, now_ms)
+
+
+def _entry(row: Row, values: tuple[str, ...]) -> Entry:
+    return Entry(
+        row.reserved_ms,
+        values,
+        row.would_refuse,
+        1,
+        int(row.ending == "ok"),
+        int(row.ending in FAILED),
+        row.input_tokens,
+        row.output_tokens,
+        row.charged_nano_usd,
+        row.charged_nano_usd if row.certain else 0,
+        int(not row.certain),
+        int(row.cost_nano_usd is None),
+    )
 
 
 class _MemoryShelf:

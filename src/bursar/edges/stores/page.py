@@ -63,24 +63,24 @@ class Page:
 
     def foresee(self, keys: Iterable[Key], stored: Mapping[Key, Stored]) -> None:
         """Remember what the store has fetched already: the keys it looked for, and what it found."""
-        for key in keys:
-            self._stored[key] = stored.get(key)
+        self._stored.update(dict.fromkeys(keys))
+        self._stored.update(stored)
 
     def foreseen(self, key: Key) -> bool:
         """True when the level needs no fetching."""
-        return key in self.levels or key in self._stored
+        return key in self._stored
 
     def level(self, place: Place) -> Level:
         """The level of a place, new where none is kept."""
         level = self.levels.get(place.key)
-        return self._open(place, self._look(place.key)) if level is None else level
+        return self._open(place.allowance, place.key, place.end_ms) if level is None else level
 
     def current_level(self, place: Place) -> Level:
         """The level of a place whose window is now, ready to be decided on."""
         level = self.levels.get(place.key)
         if level is None:
-            level = self._open(place, self._look(place.key))
-        if level.allowance.shape == "rolling":
+            level = self._open(place.allowance, place.key, place.end_ms)
+        if place.allowance.shape == "rolling":
             self._add_up(level)
         return level
 
@@ -91,24 +91,23 @@ class Page:
         return self.level(place)
 
     def claimed_level(self, claim: Claim, hold: Hold) -> Level | None:
-        """The level that a claim is held of; None when its allowance is no more."""
-        key = (claim.allowance, claim.subject, claim.start_ms)
+        """The level that a claim is held of, about to be moved; None when its allowance is no more."""
+        key = claim[:3]
         level = self.levels.get(key)
         if level is None:
             allowance = self.bindings.by_name.get(claim.allowance)
             if allowance is None:
                 return None
-            stored = self._look(key)
-            end_ms = stored.end_ms if stored is not None else window_of(allowance, hold.reserved_ms).end_ms
-            level = self._open(Place(allowance, key, end_ms), stored)
+            end_ms = 0 if self._look(key) else window_of(allowance, hold.reserved_ms).end_ms
+            level = self._open(allowance, key, end_ms)
+        self.move(key, level)
         return level
 
-    def move(self, level: Level) -> None:
-        """Note that a level has changed."""
-        key = level.key
+    def move(self, key: Key, level: Level) -> None:
+        """Note that a level is about to change, or has changed."""
         self.moved[key] = level
-        if level.allowance.shape == "rolling" and self._added_up.get(key[:2]) != key:
-            self._added_up.pop(key[:2], None)
+        if self._added_up and self._added_up.get(key[:2], key) != key:
+            del self._added_up[key[:2]]
 
     def balance(self, level: Level) -> Balance:
         """Where the allowance of a level stands."""
@@ -117,11 +116,13 @@ class Page:
             return balance_of(level, self.now_ms)
         return rolling_balance(allowance, level.subject, self._used(allowance, level.subject), self.now_ms)
 
-    def _open(self, place: Place, stored: Stored | None) -> Level:
-        name, subject, start_ms = place.key
-        level = self.levels[place.key] = level_of(place.allowance, subject, start_ms, place.end_ms, stored)
-        if place.allowance.shape == "rolling":
-            self._added_up.pop((name, subject), None)
+    def _open(self, allowance: Allowance, key: Key, end_ms: int) -> Level:
+        stored = self._look(key)
+        if stored is not None:
+            level = level_of(allowance, stored)
+        else:
+            level = Level(allowance, key[1], key[2], end_ms)
+        self.levels[key] = level
         return level
 
     def _look(self, key: Key) -> Stored | None:

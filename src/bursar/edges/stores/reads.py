@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from itertools import groupby
+from typing import Any
 
-from bursar.call.books import Balance, Fact
+from bursar.call.books import Balance, Fact, UsageQuery, UsageRow
 from bursar.edges.stores import definitions
 from bursar.edges.stores.bindings import window_of
-from bursar.edges.stores.rows import Row, fact_of
-from bursar.edges.stores.standing import Stored, balance_of, level_of, rolling_balance
+from bursar.edges.stores.rows import DIMENSIONS, Row, fact_of
+from bursar.edges.stores.standing import Stored, standing
+from bursar.edges.stores.tallying import QUARTER_MS, Entry, by_time, plain_dimensions, tally
 from bursar.rules.allowances import Allowance
-from bursar.rules.windows import rolling_window
+from bursar.rules.windows import FOREVER_MS, rolling_window
 
 
 def balances(connection: sqlite3.Connection, now_ms: int, names: Sequence[str], subject: str | None) -> list[Balance]:
@@ -37,23 +38,57 @@ def _balances_of(
     if allowance.shape == "rolling" and allowance.period is not None:
         since_ms = rolling_window(allowance.period, now_ms)[1]
     rows = connection.execute(
-        "SELECT subject, start_ms, end_ms, spent, held, credit, updated_ms FROM levels "
-        "WHERE allowance = ?1 AND start_ms BETWEEN ?2 AND ?3 AND (?4 IS NULL OR subject = ?4) "
+        "SELECT * FROM levels WHERE allowance = ?1 AND start_ms BETWEEN ?2 AND ?3 AND (?4 IS NULL OR subject = ?4) "
         "ORDER BY subject, start_ms",
         (allowance.name, since_ms, window.start_ms, subject),
     ).fetchall()
-    if not rows and allowance.each is None and subject in (None, ""):
-        # One level for all: it stands somewhere even before the first call.
-        rows = [("", window.start_ms, window.end_ms, 0, 0, 0, now_ms)]
-    if allowance.shape == "rolling":
-        return [
-            rolling_balance(allowance, whose, [(row[1], row[3], row[4]) for row in group], now_ms)
-            for whose, group in groupby(rows, key=lambda row: str(row[0]))
-        ]
-    return [
-        balance_of(level_of(allowance, whose, start_ms, end_ms, Stored(end_ms, *rest)), now_ms)
-        for whose, start_ms, end_ms, *rest in rows
+    return standing(allowance, [Stored(*row) for row in rows], subject, now_ms)
+
+
+def usage(connection: sqlite3.Connection, query: UsageQuery) -> list[UsageRow]:
+    """Add up the ledger and the opening rows."""
+    values: dict[str, Any] = {
+        "since": query.since_ms,
+        "until": FOREVER_MS if query.until_ms is None else query.until_ms,
+    }
+    dimensions = [_value_of(dimension, values) for dimension in plain_dimensions(query)]
+    wanted = [f"{_value_of(dimension, values)} = {_bind(value, values)}" for dimension, value in query.only.items()]
+    columns = [
+        f"reserved_ms - reserved_ms % {QUARTER_MS}" if by_time(query) else "0",
+        "would_refuse" if query.would_refuse else "''",
+        *dimensions,
     ]
+    rows = connection.execute(
+        f"SELECT {', '.join(columns)}, {_SUMS} FROM entries "  # noqa: S608 - constants and names of parameters
+        f"WHERE {' AND '.join(['reserved_ms >= :since', 'reserved_ms < :until', *wanted])} "
+        f"GROUP BY {', '.join(str(place + 1) for place in range(len(columns)))}",
+        values,
+    ).fetchall()
+    count = len(columns)
+    return tally(query, (Entry(row[0], row[2:count], row[1], *row[count:]) for row in rows))
+
+
+_SUMS = """
+sum(calls), sum((ending = 'ok') * calls), sum((ending IN ('error', 'interrupted', 'expired')) * calls),
+sum(input_tokens), sum(output_tokens), sum(charged_nano_usd), sum(certain_nano_usd), sum(uncertain_calls),
+sum(unknown_cost_calls)
+"""
+
+
+def _value_of(dimension: str, values: dict[str, Any]) -> str:
+    """SQL for an entry's value of a dimension, "" where it has none. What the caller named becomes a parameter."""
+    if dimension in DIMENSIONS:
+        return f"coalesce(\"{dimension}\", '')"
+    if dimension == "ending":
+        return "ending"
+    tag = _bind(dimension, values)
+    return f"coalesce((SELECT value FROM json_each(tags) WHERE key = {tag}), '')"  # noqa: S608 - a parameter's name
+
+
+def _bind(value: str, values: dict[str, Any]) -> str:
+    name = f"p{len(values)}"
+    values[name] = value
+    return f":{name}"
 
 
 def attempts(connection: sqlite3.Connection, call_id: str, limit: int, uncertain: bool) -> list[Fact]:

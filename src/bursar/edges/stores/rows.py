@@ -121,7 +121,7 @@ def row_of(fact: Fact, hold: Hold | None) -> Row:
         raise ValueError(f"attempt {fact.attempt_id}: a charge cannot be negative: {fact.charged_nano_usd}")
     usage = fact.usage
     leaves = usage.leaves
-    input_tokens, output_tokens = usage.input_tokens, usage.output_tokens
+    input_tokens, output_tokens = (usage.input_tokens, usage.output_tokens) if leaves else (0, 0)
     if hold is not None:
         known = bool(leaves) or fact.certain
         claimed_input, claimed_output = hold.claimed_input, hold.claimed_output

@@ -47,7 +47,7 @@ spent = excluded.spent, held = excluded.held, credit = excluded.credit, updated_
 _REPLACE_HOLD = "ON CONFLICT (attempt_id) DO UPDATE SET owner_id = excluded.owner_id, body = excluded.body"
 
 _encode = msgspec.json.Encoder().encode
-_decode_levels = msgspec.json.Decoder(list[tuple[str, str, int, int, int, int, int, int]]).decode
+_decode_levels = msgspec.json.Decoder(list[Stored]).decode
 _decode_ids = msgspec.json.Decoder(list[str]).decode
 
 
@@ -101,8 +101,7 @@ class SqlShelf:
 def save_page(connection: sqlite3.Connection, page: Page) -> None:
     """Write what a page has changed, and nothing else."""
     if page.moved:
-        levels = [(*level.key, *stored_of(level)) for level in page.moved.values()]
-        bulk.insert(connection, "levels", 8, levels, _MOVE)
+        save_levels(connection, [stored_of(level) for level in page.moved.values()])
     if page.opened:
         holds = [(hold.attempt_id, hold.owner_id, encode_hold(hold).decode()) for hold in page.opened.values()]
         bulk.insert(connection, "holds", 3, holds, _REPLACE_HOLD)
@@ -115,6 +114,11 @@ def save_page(connection: sqlite3.Connection, page: Page) -> None:
                 "DELETE FROM ledger WHERE attempt_id IN (SELECT value FROM json_each(?))", (text_of(replaced),)
             )
         bulk.insert(connection, "ledger", len(Row._fields), list(page.written.values()))
+
+
+def save_levels(connection: sqlite3.Connection, levels: Sequence[Stored]) -> None:
+    """Write levels, new ones and moved ones."""
+    bulk.insert(connection, "levels", len(Stored._fields), levels, _MOVE)
 
 
 def delete_holds(connection: sqlite3.Connection, attempt_ids: Sequence[str]) -> None:
@@ -132,4 +136,4 @@ def text_of(value: object) -> str:
 def _levels_of(text: str) -> dict[Key, Stored]:
     if text == "[]":
         return {}
-    return {(values[0], values[1], values[2]): Stored(*values[3:]) for values in _decode_levels(text)}
+    return {stored[:3]: stored for stored in _decode_levels(text)}

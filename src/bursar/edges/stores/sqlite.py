@@ -17,12 +17,15 @@ from bursar.edges.stores import definitions, reads
 from bursar.edges.stores.applying import apply, attempt_of, foreseen_keys, needed_keys
 from bursar.edges.stores.bindings import Bindings
 from bursar.edges.stores.connections import Connections
-from bursar.edges.stores.defining import plan
+from bursar.edges.stores.defining import plan, plan_one, plan_removal, topped_up
 from bursar.edges.stores.filesystems import MOUNTINFO
 from bursar.edges.stores.locks import Locking, locking_for
 from bursar.edges.stores.owners import Owner
 from bursar.edges.stores.page import Page
-from bursar.edges.stores.shelving import Opening, SqlShelf, open_page, rows_of, save_page
+from bursar.edges.stores.pruning import prune
+from bursar.edges.stores.shelving import Opening, SqlShelf, open_page, rows_of, save_levels, save_page
+from bursar.edges.stores.standing import standing
+from bursar.edges.stores.upkeep import StoreStatistics, back_up, check, statistics
 from bursar.rules.allowances import Allowance
 
 LEASE_MS = 60_000
@@ -99,6 +102,51 @@ class SqliteStore:
             if change:
                 definitions.write(connection, change, now_ms)
 
+    def put_allowance(self, allowance: Allowance, clock: Callable[[], int]) -> None:
+        """Define one allowance from the command line. Raises ConfigError when another source defines that name."""
+        with self._connections.committing() as connection:
+            change = plan_one(definitions.read(connection), allowance)
+            definitions.write(connection, change, clock())
+
+    def remove_allowance(self, name: str, clock: Callable[[], int]) -> None:
+        """Remove an allowance, unless a file that exists or a running process defines it. Raises ConfigError."""
+        with self._connections.committing() as connection:
+            now_ms = clock()
+            used = self._owner.others_sources(connection, now_ms)
+            change = plan_removal(
+                definitions.read(connection), name, lambda source: source in used or Path(source).is_file()
+            )
+            definitions.write(connection, change, now_ms)
+
+    def top_up(self, name: str, amount: int, subject: str, clock: Callable[[], int]) -> Balance:
+        """Add credit to the current window of a calendar allowance, in units of its meter. Raises ConfigError."""
+        with self._connections.committing() as connection:
+            now_ms = clock()
+            known = definitions.read(connection)
+            shelf = SqlShelf(connection)
+            stored = topped_up(known, lambda key: shelf.levels([key]).get(key), name, amount, subject, now_ms)
+            save_levels(connection, [stored])
+        return standing(known[name].allowance, [stored], subject, now_ms)[0]
+
+    def prune(self, before_ms: int, clock: Callable[[], int]) -> int:
+        """Fold certain rows reserved before `before_ms` into opening rows; how many. No balance changes by it."""
+        return prune(self._connections.committing, before_ms, clock, self.allowances())
+
+    def backup(self, path: str | Path) -> None:
+        """Copy the books, as of one moment, to a new file. Raises StoreUnavailableError when it exists."""
+        with self._connections.writer_slot(), self._connections.reading() as connection:
+            back_up(connection, Path(path))
+
+    def check(self, now_ms: int) -> list[str]:
+        """What is wrong with the file, and what does not add up, a sentence a problem; empty when all is well."""
+        with self._connections.reading() as connection:
+            return check(connection, now_ms)
+
+    def statistics(self) -> StoreStatistics:
+        """How the file and its connections are doing."""
+        with self._connections.reading() as connection:
+            return statistics(connection, self._connections, self._last_commit_ms)
+
     def balances(self, now_ms: int, *, names: Sequence[str] = (), subject: str | None = None) -> list[Balance]:
         """Where every allowance stands in its current window, one row a subject that has been seen in it."""
         with self._connections.reading() as connection:
@@ -106,7 +154,8 @@ class SqliteStore:
 
     def usage(self, query: UsageQuery) -> list[UsageRow]:
         """Add up the ledger, opening rows included."""
-        raise NotImplementedError(query)
+        with self._connections.reading() as connection:
+            return reads.usage(connection, query)
 
     def attempts(self, *, call_id: str = "", limit: int = 100, uncertain: bool = False) -> list[Fact]:
         """Rows of the ledger, newest first."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from bursar.call.books import Balance
+from bursar.edges.stores.bindings import window_of
 from bursar.rules.allowances import Allowance, Level
 from bursar.rules.windows import SUB_WINDOWS, rolling_window, sub_window_ms
 
@@ -13,6 +15,9 @@ from bursar.rules.windows import SUB_WINDOWS, rolling_window, sub_window_ms
 class Stored(NamedTuple):
     """A level as it is kept. Amounts in units of the meter (a bucket's `spent` in units x milliseconds)."""
 
+    allowance: str
+    subject: str
+    start_ms: int
     end_ms: int
     spent: int
     held: int
@@ -20,16 +25,24 @@ class Stored(NamedTuple):
     updated_ms: int
 
 
-def level_of(allowance: Allowance, subject: str, start_ms: int, end_ms: int, stored: Stored | None) -> Level:
-    """The level that the rules move, from what is kept of it; a new one where nothing is."""
-    if stored is None:
-        return Level(allowance, subject, start_ms, end_ms)
-    return Level(allowance, subject, start_ms, end_ms, stored.spent, stored.held, stored.credit, stored.updated_ms)
+def level_of(allowance: Allowance, stored: Stored) -> Level:
+    """The level that the rules move, from what is kept of it."""
+    _, subject, start_ms, end_ms, spent, held, credit, updated_ms = stored
+    return Level(allowance, subject, start_ms, end_ms, spent, held, credit, updated_ms)
 
 
 def stored_of(level: Level) -> Stored:
     """What is kept of a level."""
-    return Stored(level.end_ms, level.spent, level.held, level.credit, level.updated_ms)
+    return Stored(
+        level.allowance.name,
+        level.subject,
+        level.start_ms,
+        level.end_ms,
+        level.spent,
+        level.held,
+        level.credit,
+        level.updated_ms,
+    )
 
 
 def balance_of(level: Level, now_ms: int) -> Balance:
@@ -65,3 +78,17 @@ def rolling_balance(allowance: Allowance, subject: str, used: Iterable[tuple[int
             newest_ms = max(newest_ms, start_ms)
     resets_at_ms = newest_ms + sub_window_ms(period) * (SUB_WINDOWS + 1)
     return Balance(allowance.name, subject, allowance.meter, period, spent, held, allowance.capacity, resets_at_ms)
+
+
+def standing(allowance: Allowance, levels: Sequence[Stored], subject: str | None, now_ms: int) -> list[Balance]:
+    """Where an allowance stands, a row a subject. `levels`: those of its current window, by subject, then by start."""
+    if not levels and allowance.each is None and subject in (None, ""):
+        # One level for all: it stands somewhere even before the first call.
+        window = window_of(allowance, now_ms)
+        levels = [Stored(allowance.name, "", window.start_ms, window.end_ms, 0, 0, 0, now_ms)]
+    if allowance.shape != "rolling":
+        return [balance_of(level_of(allowance, stored), now_ms) for stored in levels]
+    return [
+        rolling_balance(allowance, whose, [(part.start_ms, part.spent, part.held) for part in parts], now_ms)
+        for whose, parts in groupby(levels, key=lambda stored: stored.subject)
+    ]
