@@ -58,7 +58,7 @@ def read_captured(
     if dialect is None:
         return _shown(model, None, None, "unknown", certain=False, version="", error=NOT_SUPPORTED)
     metered = _metered(dialect, body, status, content_type)
-    said = metered.error or (dialect.error(status, {}, body) if status >= 400 else None)
+    said = dialect.error(status, {}, body) if status >= 400 else metered.error
     asked = model or metered.served_model
     row = provider_row(provider)
 
@@ -93,7 +93,7 @@ def dialect_of(path: str) -> Dialect | None:
     >>> dialect_of("/openai/v1/chat/completions?x=1").name, dialect_of("/v1/messages")
     ('openai_chat', None)
     """
-    plain = path.partition("?")[0].partition("#")[0].rstrip("/")
+    plain = "/" + path.partition("?")[0].partition("#")[0].strip("/")
     spoken: tuple[Dialect, ...] = (OpenAIChat(), Embeddings())
     return next((dialect for dialect in spoken if plain.endswith(dialect.path)), None)
 
