@@ -19,7 +19,7 @@ from bursar.call.meter import meter
 from bursar.catalog.prices import PriceBook
 from bursar.rules.allowances import Allowance, Grant, Level, decide, settle
 from bursar.rules.estimate import Size, demand_of
-from bursar.rules.money import NANO_USD_MAX, Cost, decimal_of, nano_of, nano_of_pico, usd_of
+from bursar.rules.money import EXACT, NANO_USD_MAX, Cost, decimal_of, nano_of, nano_of_pico, usd_of
 from bursar.rules.prices import PriceCard, free_card
 from bursar.rules.usage import TOKENS_MAX, Usage
 from bursar.rules.windows import calendar_window
@@ -256,7 +256,7 @@ def _card(prices: Mapping[str, Usd] | Literal["free"], per: int) -> PriceCard:
 
 def _scaled(leaf: str, usd: Usd, factor: int) -> Decimal:
     try:
-        return decimal_of(usd) * factor
+        return EXACT.multiply(decimal_of(usd), factor)
     except ValueError as error:
         raise ValueError(f"price of {leaf}: {error}") from None
 
