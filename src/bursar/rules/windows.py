@@ -91,11 +91,33 @@ def sub_window_ms(period: Period) -> int:
 
 
 def _clock_window(length_ms: int, zone: tzinfo, now_ms: int) -> Window:
-    local = datetime.fromtimestamp(now_ms / 1000, zone)
-    offset = local.utcoffset() or timedelta(0)
-    offset_ms = int(offset.total_seconds() * 1000)
+    offset_ms = _offset_ms(zone, now_ms)
     start_ms = now_ms - (now_ms + offset_ms) % length_ms
-    return Window(start_ms, start_ms + length_ms)
+    end_ms = start_ms + length_ms
+    if length_ms == PERIOD_MS["hour"]:
+        # Where clocks move by half an hour (Lord Howe), the change ends one hour early and begins the next.
+        if _offset_ms(zone, start_ms) != offset_ms:
+            start_ms = _change_ms(zone, start_ms, now_ms)
+        if _offset_ms(zone, end_ms - 1) != offset_ms:
+            end_ms = _change_ms(zone, now_ms, end_ms)
+    return Window(start_ms, end_ms)
+
+
+def _offset_ms(zone: tzinfo, instant_ms: int) -> int:
+    offset = datetime.fromtimestamp(instant_ms / 1000, zone).utcoffset() or timedelta(0)
+    return int(offset.total_seconds() * 1000)
+
+
+def _change_ms(zone: tzinfo, before_ms: int, after_ms: int) -> int:
+    """The first millisecond between two instants whose offset is no longer that of the first."""
+    offset_ms = _offset_ms(zone, before_ms)
+    while after_ms - before_ms > 1:
+        middle_ms = (before_ms + after_ms) // 2
+        if _offset_ms(zone, middle_ms) == offset_ms:
+            before_ms = middle_ms
+        else:
+            after_ms = middle_ms
+    return after_ms
 
 
 def _span(period: Period, day: date) -> tuple[date, date]:
