@@ -33,11 +33,12 @@ class Scripted:
         """Every exchange that was asked for, in order."""
         return self._script.exchanges
 
-    def _next(self, exchange: Exchange, progress: Progress) -> Said:
+    def _early(self, exchange: Exchange) -> Failed | None:
         if exchange.deadline_ms is not None and exchange.deadline_ms <= self._now_ms():
             return Failed("timeout", False, "the deadline had passed before the request")
-        if self._closed:
-            return Failed("closed", False, "the transport is closed")
+        return Failed("closed", False, "the transport is closed") if self._closed else None
+
+    def _next(self, exchange: Exchange, progress: Progress) -> Said:
         said = self._script.next(exchange)
         progress.sent = progress.sent or not isinstance(said, Failed) or said.sent
         return said
@@ -89,6 +90,9 @@ class ScriptedTransport(Scripted):
         """The script's reply to `exchange`. A body comes with Opened and only then; it holds the seat until it ends."""
         body: ScriptedBody | None = None
         try:
+            early = self._early(exchange)
+            if early is not None:
+                return early, None
             if seat is None:
                 taken = await self.wait_seat(exchange.provider)
                 if isinstance(taken, Failed):
@@ -157,6 +161,9 @@ class ScriptedBlockingTransport(Scripted):
         """The script's reply to `exchange`. A body comes with Opened and only then; it holds the seat until it ends."""
         body: ScriptedBlockingBody | None = None
         try:
+            early = self._early(exchange)
+            if early is not None:
+                return early, None
             if seat is None:
                 taken = self.wait_seat(exchange.provider)
                 if isinstance(taken, Failed):
