@@ -36,4 +36,4 @@ def quote(engine: Engine, plan: Plan, messages: Any, fields: Mapping[str, Any]) 
 
 
 def _fit(balance: Balance, needed_nano_usd: int, priced: bool) -> Fit:
-    return Fit(balance, priced and needed_nano_usd <= balance.left)
+    return Fit(balance, priced and (needed_nano_usd <= balance.left or needed_nano_usd == 0))

@@ -1,4 +1,4 @@
-"""Prices: compiled once into integers, rounded up and never down, unknown and never nothing, cliffs as providers bill."""
+"""Prices: compiled into integers, rounded up and never down, unknown and never nothing, cliffs as providers bill."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ from bursar.rules.windows import (
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
-# Ordinary ones; midnight skipped (Cairo, Sao Paulo, Beirut, Asuncion, Havana); halves and quarters of an hour; a clock that moves
-# by half an hour (Lord Howe); a day that was left out (Apia, 30 December 2011).
+# Ordinary ones; midnight skipped (Cairo, Sao Paulo, Beirut, Asuncion, Havana); halves and quarters of an hour; a clock
+# that moves by half an hour (Lord Howe); a day that was left out (Apia, 30 December 2011).
 ZONES = (
     "UTC", "Europe/Berlin", "America/New_York", "Africa/Cairo", "America/Sao_Paulo", "Asia/Beirut", "America/Asuncion",
     "America/Havana", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Adelaide", "Australia/Lord_Howe", "Pacific/Chatham",
@@ -100,7 +100,8 @@ def test_days_are_as_long_as_they_are_there(zone: str, date: tuple[int, int, int
 
 
 @pytest.mark.parametrize(
-    ("zone", "date"), [("Africa/Cairo", (2023, 4, 28)), ("America/Sao_Paulo", (2018, 11, 4)), ("Asia/Beirut", (2022, 3, 27))]
+    ("zone", "date"),
+    [("Africa/Cairo", (2023, 4, 28)), ("America/Sao_Paulo", (2018, 11, 4)), ("Asia/Beirut", (2022, 3, 27))],
 )
 def test_a_day_whose_midnight_was_skipped_begins_at_one(zone: str, date: tuple[int, int, int]) -> None:
     there = ZoneInfo(zone)

@@ -266,7 +266,8 @@ def _weigh(
     levels: Sequence[Level], over: list[Level], amount_of: Mapping[str, int], demand: Demand, grant: Grant, now_ms: int
 ) -> Grant | Denial:
     """Something does not fit: the most restrictive denial, or the grant with what observation would have refused."""
-    denials = [deny(level, amount_of[level.meter], demand, now_ms) for level in over]
+    # A claim of nothing fits even where a level is overdrawn: a model that is free stays open to all.
+    denials = [deny(level, amount, demand, now_ms) for level in over if (amount := amount_of[level.meter])]
     if demand.base_pico_usd is None:
         denials += [_unpriced(level) for level in levels if level.meter == "nano_usd"]
     binding = [denial for denial in denials if denial.allowance.enforced]
