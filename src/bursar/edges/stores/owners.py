@@ -35,15 +35,15 @@ class Owner:
         self.id = uuid.uuid4().hex
         self.host = socket.gethostname()
         self._locking = locking
-        self._sources = [source] if source else []
+        self.sources = [source] if source else []
 
     def register(self, connection: sqlite3.Connection, lease_until_ms: int, source: str | None = None) -> None:
         """Make or prolong the lease; from now on this owner also uses the definitions of `source`."""
-        if source is not None and source not in self._sources:
-            self._sources.append(source)
+        if source is not None and source not in self.sources:
+            self.sources.append(source)
         # The lock first: nobody may ever see an owner in the books whose lock is still free.
         self._locking.live(self.id)
-        values = (self.id, os.getpid(), self.host, text_of(self._sources), self._locking.locks, lease_until_ms)
+        values = (self.id, os.getpid(), self.host, text_of(self.sources), self._locking.locks, lease_until_ms)
         connection.execute(_REGISTER, values)
 
     def unregister(self, connection: sqlite3.Connection) -> None:

@@ -112,7 +112,7 @@ class SqliteStore:
         """Remove an allowance, unless a file that exists or a running process defines it. Raises ConfigError."""
         with self._connections.committing() as connection:
             now_ms = clock()
-            used = self._owner.others_sources(connection, now_ms)
+            used = {*self._owner.sources, *self._owner.others_sources(connection, now_ms)}
             change = plan_removal(
                 definitions.read(connection), name, lambda source: source in used or Path(source).is_file()
             )
