@@ -248,8 +248,8 @@ class Teller:
                     if not self._room.park(ticket, outcome, now_ms):
                         deliveries.append((ticket, _full(outcome)))
                 continue
-            if ticket.arrival and isinstance(outcome, Granted):
-                self._room.granted(ticket, now_ms)
+            if ticket.arrival and isinstance(outcome, (Granted, Denial)):
+                self._room.made_way(ticket, now_ms)
             if isinstance(outcome, Expired) and outcome.attempts and self._notice is not None:
                 self._notice(outcome)
             deliveries.append((ticket, outcome))

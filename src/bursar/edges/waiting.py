@@ -1,7 +1,7 @@
 """Where denied calls wait: one queue per binding allowance and subject, first come first served.
 
-Only the heads of the queues are tried again, as many as releases could have made room for; whoever is granted makes
-way for the next. Bounded in all. It decides nothing about money: the store does, each time a head is tried.
+Only the heads of the queues are tried again, as many as releases could have made room for; whoever is granted, or
+refused for good, makes way for the next. Bounded in all. It decides nothing about money: the store does, each time a head is tried.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class WaitingRoom:
         self._count += 1
         return True
 
-    def granted(self, ticket: Ticket, now_ms: int) -> None:
-        """A ticket that had been parked was granted: the next of its queue may try at once."""
+    def made_way(self, ticket: Ticket, now_ms: int) -> None:
+        """A ticket that had been parked got what it waited for, or never will: the next of its queue may try at once."""
         if ticket.parked_at in self._queues:
             self._due_ms[ticket.parked_at] = now_ms
 
