@@ -77,6 +77,9 @@ def govern(plan: Plan, caller: Caller, clock: Callable[[], int], observe: Observ
         observe(CallRefused(plan.call_id, plan.provider.name, plan.model, error, wait_ms))
         raise wait_refused(error, wait_ms) from None
     granted_ms = clock()
+    if not _imposes(plan, grant):
+        # What was granted for is in force nowhere: neither the books nor the receipt may say so.
+        grant = replace(grant, output_tokens=0, capped_by="")
     outcome = yield Open(_exchange(plan, grant))
     if isinstance(outcome, Opened):
         reader = plan.dialect.reader(plan.request)
@@ -128,12 +131,18 @@ def _seat_wait_seconds(plan: Plan, clock: Callable[[], int]) -> float:
     return min(max(plan.deadline_ms - clock(), 0) / 1000, plan.pool_timeout_seconds)
 
 
+def _imposes(plan: Plan, grant: Granted) -> bool:
+    """Whether the output limit that was granted for goes to the provider: where the caller set none and money binds."""
+    if plan.request.output_limit is not None or not grant.output_tokens:
+        return False
+    budgeted = not plan.observes and any(claim.meter == "nano_usd" for claim in grant.claims)
+    return budgeted or bool(plan.demand.capped_by)
+
+
 def _exchange(plan: Plan, grant: Granted) -> Exchange:
-    """Encode the request for the provider, with the output limit that the grant paid for where the caller set none."""
+    """Encode the request for the provider, with the output limit that the grant paid for where it is imposed."""
     request = plan.request
-    budgeted = any(claim.meter == "nano_usd" for claim in grant.claims) and not plan.observes
-    imposed = request.output_limit is None and grant.output_tokens > 0 and (budgeted or bool(plan.demand.capped_by))
-    body = plan.dialect.encode(request, plan.target, grant.output_tokens if imposed else None)
+    body = plan.dialect.encode(request, plan.target, grant.output_tokens or None)
     headers = dict(plan.headers)
     if plan.provider.request_id_header:
         headers[plan.provider.request_id_header] = grant.attempt_id

@@ -1,0 +1,82 @@
+"""The simulator in a thread of its own, so that clients of both colours can ask it and a test can look at its record."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bursar.sim.config import SimConfig
+from bursar.sim.exchange import Desk
+from bursar.sim.faults import parse_rule
+from bursar.sim.record import Entry
+from bursar.sim.server import running
+
+KEY = "sk-sim-test"
+BASES = {"openai": "/openai/v1", "openrouter": "/openrouter/api/v1", "groq": "/groq/openai/v1", "own": "/v1"}
+MODELS = {
+    "openai": "gpt-4o-mini",
+    "openrouter": "anthropic/claude-sonnet-4.5",
+    "groq": "llama-3.1-8b-instant",
+    "own": "tiny-chat",
+}
+
+
+@dataclass(frozen=True)
+class Sim:
+    """A simulator that answers. Everything here may be called from any thread."""
+
+    url: str
+    desk: Desk
+
+    def config(self, **providers: Any) -> dict[str, Any]:
+        """A configuration with every provider of the simulator; keyword arguments add keys to one of them."""
+        made = {name: {"base_url": self.url + base, "api_key": KEY} for name, base in BASES.items()}
+        for name, keys in providers.items():
+            made[name] = {**made[name], **keys}
+        return {"llm": {"providers": made}}
+
+    def entries(self, *call_ids: str) -> list[Entry]:
+        """What was recorded, of these calls only or of all."""
+        kept = self.desk.record.entries()
+        return [one for one in kept if not call_ids or (one.client_request_id or "").startswith(call_ids)]
+
+    def billed(self, *call_ids: str) -> int:
+        """Nano-USD billed for these calls."""
+        return sum(entry.billed_nano_usd for entry in self.entries(*call_ids))
+
+    @contextlib.contextmanager
+    def faults(self, *rules: str) -> Iterator[None]:
+        """Rules in force for the length of the block."""
+        self.desk.faults.enforce(tuple(parse_rule(rule) for rule in rules))
+        try:
+            yield
+        finally:
+            self.desk.faults.enforce(())
+
+
+@contextlib.contextmanager
+def simulating(config: SimConfig | None = None) -> Iterator[Sim]:
+    """A simulator in a thread."""
+    ready: list[Sim] = []
+    started, stop = threading.Event(), asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def serve() -> None:
+        loops.append(asyncio.get_running_loop())
+        async with running(config) as sim:
+            ready.append(Sim(sim.url, sim.desk))
+            started.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="simulator", daemon=True)
+    thread.start()
+    assert started.wait(20), "the simulator did not start"
+    try:
+        yield ready[0]
+    finally:
+        loops[0].call_soon_threadsafe(stop.set)
+        thread.join(20)
