@@ -1,0 +1,104 @@
+"""`bursar models`: what can be called, what it costs, and how much it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bursar.cli.ending import EndedError
+from bursar.cli.opening import load_settings
+from bursar.cli.options import config_option, json_option
+from bursar.cli.output import Column, counted, draw, echo_json, note
+from bursar.rules.money import PICO_PER_USD
+
+if TYPE_CHECKING:
+    from bursar.catalog.prices import PriceBook
+    from bursar.config import Settings
+    from bursar.rules.prices import PriceCard
+
+
+@click.command("models")
+@click.argument("part", default="")
+@click.option("--provider", metavar="NAME", help="Of this provider; else of all whose key is there.")
+@config_option
+@json_option
+def models(part: str, provider: str | None, config: Path | None, as_json: bool) -> None:
+    """Known models with their prices (USD per million tokens) and output maxima; of those with PART in their names."""
+    from bursar.engine import price_book
+
+    settings = load_settings(config)
+    providers = [checked(settings, provider)] if provider else _callable(settings)
+    rows = [row for name in providers for row in _rows(price_book(settings), name) if part.lower() in row["model"]]
+    if as_json:
+        echo_json(rows)
+        return
+    if not rows:
+        what = f"with {part!r} in their names " if part else ""
+        note(f"No models {what}have a price at {', '.join(providers)}.")
+        return
+    columns = [Column("model"), *(Column(title, number=True) for title in ("input", "cached", "output", "writes"))]
+    draw(columns, [_cells(row) for row in rows])
+    note(f"{counted(len(rows), 'model')}, USD per million tokens. `bursar prices show MODEL` has the source.")
+
+
+def _callable(settings: Settings) -> list[str]:
+    """The providers that can be called; without any, those of the catalog with a price list."""
+    from bursar.catalog.providers import known_rows
+
+    ready = [name for name, given in settings.providers.items() if given.has_key and (given.in_file or given.needs_key)]
+    return ready or [name for name, row in known_rows().items() if row.price_provider]
+
+
+def checked(settings: Settings, provider: str) -> str:
+    """The provider, where there is one of that name; raises EndedError."""
+    from bursar.catalog.providers import known_rows
+    from bursar.config.nearest import did_you_mean
+
+    known = sorted({*known_rows(), *settings.providers})
+    if provider not in known:
+        hint = did_you_mean(provider, known, "providers")
+        raise EndedError(f"there is no provider {provider!r}; {hint}", code="no_provider")
+    return provider
+
+
+def _rows(book: PriceBook, provider: str) -> Iterator[dict[str, Any]]:
+    from bursar.catalog import models as facts
+
+    today = datetime.now(UTC).date()
+    for model in book.models(provider):
+        card = book.card(provider, model, today)
+        if card is not None:
+            yield {
+                "model": f"{provider}/{model}",
+                "usd_per_million": prices_of(card),
+                "output_tokens_max": facts.output_max(provider, model),
+                "context_tokens": facts.context_window(provider, model),
+                "reasoning": facts.is_reasoning(provider, model),
+                "price_version": card.version,
+            }
+
+
+def prices_of(card: PriceCard) -> dict[str, str]:
+    """The prices of a card by leaf, in USD per million, as exact decimals."""
+    return {leaf: usd_per_million(pico) for leaf, pico in card.pico_usd.items()}
+
+
+def usd_per_million(pico_usd: int) -> str:
+    """A unit price as people know it.
+
+    >>> usd_per_million(2_500_000), usd_per_million(75_000), usd_per_million(0)
+    ('2.50', '0.075', '0.00')
+    """
+    whole, rest = divmod(pico_usd * 1_000_000, PICO_PER_USD)
+    return f"{whole}.{f'{rest:012d}'.rstrip('0').ljust(2, '0')}"
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    prices = row["usd_per_million"]
+    plain, cached = prices.get("input", "-"), prices.get("cached_input", "-")
+    writes = f"{row['output_tokens_max']:,}" if row["output_tokens_max"] else "-"
+    return [row["model"], plain, "" if cached == plain else cached, prices.get("output", "-"), writes]
