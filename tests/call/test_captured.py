@@ -65,6 +65,8 @@ def test_events_and_chunks_that_lost_their_framing() -> None:
         assert (result["cost_nano_usd"], result["certain"], result["error"]) == (3_500_000, True, None)
     cut = read(events[:-9])
     assert (cut["usage"], cut["cost_nano_usd"], cut["certain"]) == (None, None, False)
+    growing = b"data: " + dumped(chunks[0] | {"usage": USAGE}) + b"\n\n"
+    assert (read(growing)["cost_nano_usd"], read(growing)["certain"]) == (3_500_000, False)
 
 
 def test_a_reported_cost_is_believed_of_who_reports_it() -> None:

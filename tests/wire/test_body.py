@@ -58,10 +58,18 @@ def test_a_key_given_twice_is_refused_and_nothing_else_is(case: tuple[list[str],
         b'{"a":1,"b":2,"a":3}',
         b'{"a":1,"a":22}',
         b'{"a":1,"b":2,"c":3,"a":4}',
+        # As far from the first value as its own length, the last one has a brace.
+        b'{"a":1,"a":"xxx}yyyy"}',
     ],
 )
 def test_repeated_keys_that_hide(body: bytes) -> None:
     with pytest.raises(InvalidRequestError, match="twice"):
+        fields_of(body)
+
+
+@pytest.mark.parametrize("body", [b'{"a":12,"a":1}', b'{"b":0, "a":1, "a":2.5, "c":3}'])
+def test_the_repeated_key_is_named_where_its_values_differ(body: bytes) -> None:
+    with pytest.raises(InvalidRequestError, match="gives 'a' twice"):
         fields_of(body)
 
 

@@ -150,6 +150,13 @@ def test_an_endless_event_is_malformed() -> None:
     assert metered.error.kind == "malformed"
 
 
+def test_the_head_is_that_of_the_first_chunk_which_names_a_model() -> None:
+    # Azure begins with a chunk about its filters.
+    filters = {"id": "c0", "model": "", "choices": [], "prompt_filter_results": []}
+    shown, metered, _ = read(sse(filters) + STREAM + DONE)
+    assert (len(shown), metered.served_model, metered.reply_id) == (5, "m-1", "c1")
+
+
 def test_comments_and_empty_events_are_nothing() -> None:
     shown, metered, _ = read(b": OPENROUTER PROCESSING\n\n\n\ndata: \n\ndata:   \n\n" + STREAM + DONE)
     assert (len(shown), metered.error) == (4, None)

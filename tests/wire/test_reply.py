@@ -111,6 +111,15 @@ def test_calls_without_an_index_are_whole() -> None:
     assert ChatReply.of_chunks([chunk({"tool_calls": [CALL, CALL]})]).tool_calls == [CALL, CALL]
 
 
+@pytest.mark.parametrize("arguments", [7, None, {"a": 1}, ["x"]])
+def test_arguments_that_are_no_text_are_left_out(arguments: Any) -> None:
+    calls = [{"index": 0, "function": {"name": "f", "arguments": arguments}}, {"index": 0, "function": "odd"}]
+    reply = ChatReply.of_chunks(
+        [chunk({"tool_calls": calls}), chunk({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]})]
+    )
+    assert reply.tool_calls == [{"function": {"name": "f", "arguments": "{}"}}]
+
+
 def test_choices_are_kept_apart() -> None:
     reply = ChatReply.of_chunks(
         [chunk({"content": "b"}, index=1), chunk({"content": "a"}), chunk({"content": "B"}, index=1)]

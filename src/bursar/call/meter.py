@@ -59,10 +59,10 @@ def meter(
     usage = metered.usage
     if usage is None:
         return (FREE, "") if status >= 400 and not bills_errors else (UNKNOWN_COST, "")
-    names = [metered.served_model, asked_model] if metered.served_model else [asked_model]
+    names = [metered.served_model or asked_model, asked_model]
     if said and _same(asked_model, metered.served_model):
         names.reverse()  # the user's price of gpt-4o is not undone by the list price of gpt-4o-2024-08-06
-    for name in dict.fromkeys(names):
+    for name in names:
         card = price(name) if metered.service_tier in STANDARD_TIERS else price(name, metered.service_tier)
         nano_usd = None if card is None else card.cost_nano_usd(_with_fees(usage, card))
         if card is not None and nano_usd is not None:
@@ -81,6 +81,6 @@ def _same(asked: str, served: str) -> bool:
 
 def _with_fees(usage: Usage, card: PriceCard) -> Usage:
     """A request that has a price of its own counts as one; providers do not say so in their usage."""
-    if not card.fees_pico_usd() or "requests" in usage.leaves:
+    if not card.pico_usd.get("requests") or "requests" in usage.leaves:
         return usage
     return replace(usage, leaves=MappingProxyType({**usage.leaves, "requests": 1}))

@@ -56,15 +56,18 @@ def meter_reply(body: bytes, content_key: str, *, output_expected: bool = True) 
     except (ValueError, RecursionError):
         return _meter_odd(body, content_key, output_expected)
     choices = reply.choices or ()
-    errors = [said(reply.error), *(said(choice.error) for choice in choices)]
+    finish_reason, error = "", said(reply.error)
+    for choice in choices:
+        finish_reason = finish_reason or choice.finish_reason or ""
+        error = error or said(choice.error)
     fields = Said(
         reply.id or "",
         reply.model or "",
         reply.service_tier or "",
-        next((choice.finish_reason for choice in choices if choice.finish_reason), ""),
+        finish_reason,
         said(reply.usage),
-        next((error for error in errors if error), None),
-        as_dict(said(reply.x_groq)),
+        error,
+        as_dict(said(reply.x_groq)) if reply.x_groq else {},
     )
     whole = reply.choices is not None if content_key == "choices" else opens_with(reply.data, b"[")
     return meter_said(fields, complete=True, whole=whole, output_expected=output_expected)
@@ -74,10 +77,12 @@ def meter_said(
     fields: Said, *, complete: bool, whole: bool = True, output_expected: bool = True, error: WireError | None = None
 ) -> Metered:
     """Put together what a reply said. `whole`: it had the content that makes it a reply."""
-    groq_usage, groq_error = fields.groq.get("usage"), fields.groq.get("error")
-    reading = read_usage(fields.usage or groq_usage, output_expected=output_expected)
-    if error is None and (fields.error or groq_error):
-        error = error_of(fields.error or groq_error)
+    usage, said_error = fields.usage, fields.error
+    if fields.groq:
+        usage, said_error = usage or fields.groq.get("usage"), said_error or fields.groq.get("error")
+    reading = read_usage(usage, output_expected=output_expected)
+    if error is None and said_error:
+        error = error_of(said_error)
     if error is None and not whole:
         error = malformed("the provider's reply has no content of the form that was asked for")
     return Metered(

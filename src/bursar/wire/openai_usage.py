@@ -100,7 +100,7 @@ def read_usage(raw: object, *, output_expected: bool = True) -> Reading:
     if not isinstance(raw, dict) or not raw:
         return _NOTHING if raw is None or raw == {} else Reading(None, None, odd=True)
     counts = _Counts()
-    nano_usd, cost_odd = _reported(raw)
+    nano_usd, cost_odd = _reported(raw) if "cost" in raw or "cost_in_usd_ticks" in raw else (None, False)
     sides = _sides(raw, counts, output_expected)
     if sides is None:
         return Reading(None, nano_usd, counts.odd or cost_odd)
@@ -109,9 +109,10 @@ def read_usage(raw: object, *, output_expected: bool = True) -> Reading:
     parts.update(_parts(raw.get("completion_tokens_details"), _OUTPUT_PARTS, counts))
     if unsaid and "reasoning_output" not in parts:
         parts["reasoning_output"] = unsaid
-    searches = counts.of(as_dict(raw.get("server_tool_use_details")).get("web_search_requests"))
-    if searches:
-        parts["web_searches"] = searches
+    if "server_tool_use_details" in raw:
+        searches = counts.of(as_dict(raw["server_tool_use_details"]).get("web_search_requests"))
+        if searches:
+            parts["web_searches"] = searches
     odd = counts.odd or cost_odd
     usage = Usage.of(input_tokens, output_tokens, parts or None, contradictory=odd)
     return Reading(usage, nano_usd, odd or usage.contradictory)
@@ -144,7 +145,7 @@ def _sides(raw: Mapping[str, Any], counts: _Counts, output_expected: bool) -> tu
 def _input_parts(raw: Mapping[str, Any], counts: _Counts) -> dict[str, int]:
     details = raw.get("prompt_tokens_details")
     parts = _parts(details, _INPUT_PARTS, counts)
-    cached = [count for name in _CACHED_NAMES if (count := counts.of(raw.get(name))) is not None]
+    cached = [count for name in _CACHED_NAMES if name in raw and (count := counts.of(raw[name])) is not None]
     if cached:
         if isinstance(details, dict) and (inner := counts.of(details.get("cached_tokens"))) is not None:
             cached.append(inner)
@@ -158,10 +159,16 @@ def _input_parts(raw: Mapping[str, Any], counts: _Counts) -> dict[str, int]:
 
 
 def _parts(details: object, names: tuple[tuple[str, str], ...], counts: _Counts) -> dict[str, int]:
+    parts: dict[str, int] = {}
     if not isinstance(details, dict):
         counts.odd |= details is not None
-        return {}
-    return {leaf: count for name, leaf in names if (count := counts.of(details.get(name)))}
+        return parts
+    for name, leaf in names:
+        value = details.get(name)
+        # Most counts of most replies are 0.
+        if value and (count := counts.of(value)):
+            parts[leaf] = count
+    return parts
 
 
 def _reported(raw: Mapping[str, Any]) -> tuple[int | None, bool]:

@@ -72,7 +72,8 @@ class EventStream:
             self._take(line.rstrip(b"\r\n"), events)
             if self._data_bytes > self.event_bytes_max:
                 break
-        self._fresh = not self.pending and not self._skip_lf
+        # An LF that still belongs to a CR is an empty line between two events to the fast path, and as little.
+        self._fresh = not self.pending
         return self._bounded(events)
 
     def _take(self, line: bytes, events: list[bytes]) -> None:
