@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 from typing import Any
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from bursar.blocks import CostTracker
 from bursar.rules.usage import TOKENS_MAX, Usage
 from bursar.testing import ManualClock
+from tests.blocks.threads import THREADS, TIMES, OneAtATime, in_threads
 
 # The seed's own table, USD per thousand tokens.
 SEED = {"input": 0.005, "output": 0.015}
@@ -132,6 +132,12 @@ def test_tokens_are_priced_at_the_dearest_they_can_be() -> None:
     assert not tracker.check_budget(1_500, output_tokens=501)
 
 
+def test_input_can_be_the_dearer_side() -> None:
+    tracker = CostTracker("own", "reader", prices={"input": 15, "output": 5}, daily_limit_usd="0.015")
+    assert tracker.check_budget(1_000)
+    assert not tracker.check_budget(1_001)
+
+
 def test_a_cap_on_one_request_holds_whatever_is_left_of_the_day() -> None:
     tracker = seed_tracker(daily_limit_usd=50, max_per_request_usd="0.0125")
     assert tracker.check_budget(1_500, output_tokens=500)
@@ -150,7 +156,7 @@ def test_a_limit_that_was_passed_shows_below_nothing() -> None:
     tracker = seed_tracker(daily_limit_usd=1)
     tracker.record(cost_usd=3)
     assert tracker.left_usd == -2
-    assert not tracker.check_budget(0, output_tokens=0)
+    assert not tracker.check_budget(1, output_tokens=0)
 
 
 def test_the_day_ends_at_midnight_of_the_zone() -> None:
@@ -176,18 +182,12 @@ def test_a_clock_that_goes_back_over_midnight_forgets_nothing() -> None:
 
 
 def test_threads_lose_no_cent() -> None:
-    tracker = seed_tracker(daily_limit_usd=1_000)
-
-    def spend() -> None:
-        for _ in range(500):
-            tracker.record(input_tokens=1_000, output_tokens=0)
-
-    threads = [threading.Thread(target=spend) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert tracker.spent_usd == 8 * 500 * Decimal("0.005")
+    clock = OneAtATime()
+    tracker = seed_tracker(daily_limit_usd=1_000, clock=clock)
+    in_threads(lambda: tracker.record(input_tokens=1_000))
+    in_threads(lambda: (tracker.check_budget(1), tracker.spent_usd, tracker.left_usd, tracker.unknown_costs))
+    assert tracker.spent_usd == THREADS * TIMES * Decimal("0.005")
+    assert clock.collisions == 0
 
 
 def test_a_dear_call_is_logged_as_a_warning(caplog: pytest.LogCaptureFixture) -> None:

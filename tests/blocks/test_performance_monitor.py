@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +12,7 @@ from bursar.errors import ProviderTimeoutError
 from bursar.rules.money import UNKNOWN_COST, Cost
 from bursar.rules.statistics import SUB_WINDOWS
 from bursar.testing import ManualClock
+from tests.blocks.threads import THREADS, TIMES, OneAtATime, in_threads
 
 
 def test_nothing_recorded_is_no_error() -> None:
@@ -94,20 +94,16 @@ def test_without_a_window_everything_counts() -> None:
 
 
 def test_threads_lose_no_call() -> None:
-    monitor = PerformanceMonitor()
-
-    def record() -> None:
-        for number in range(1_000):
-            monitor.record_request(number / 1_000, 1, "0.001")
-            monitor.record_error("connect")
-
-    threads = [threading.Thread(target=record) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    clock = OneAtATime()
+    monitor = PerformanceMonitor(clock=clock)
+    in_threads(lambda: monitor.record_request(0.5, 1, "0.001"))
+    in_threads(monitor.record_error)
+    in_threads(monitor.get_statistics)
     figures = monitor.get_statistics()
-    assert (figures["count"], figures["total_tokens"], figures["total_cost"]) == (8_000, 4_000, 4)
+    calls = THREADS * TIMES
+    assert (figures["count"], figures["total_tokens"]) == (2 * calls, calls)
+    assert figures["total_cost"] == calls * Decimal("0.001")
+    assert clock.collisions == 0
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,14 @@ def test_a_handler_finds_the_fields_on_the_record() -> None:
 
 
 def test_a_level_that_is_off_costs_no_line() -> None:
-    assert logged(CallEnded(fact_of()), level=logging.WARNING, costs={"openai"}) == []
+    class Unspeakable(str):
+        __slots__ = ()
+
+        def __str__(self) -> str:
+            raise AssertionError("a line was made for nobody")
+
+    fact = fact_of(model=Unspeakable("m"))
+    assert logged(CallEnded(fact), level=logging.WARNING, costs={"openai"}) == []
 
 
 def test_a_call_that_the_books_do_not_have_is_a_warning_whoever_the_provider_is() -> None:

@@ -32,7 +32,7 @@ from bursar.testing import (
 )
 from tests.call.scripted import plan_of
 
-WAIT_SECONDS = 10
+WAIT_SECONDS = 5
 ONE_SEAT = {"p": PoolLimits(max_connections=1)}
 STREAM = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"max_tokens":10,"stream":true}'
 OK = Answer(200, {}, b"{}")
@@ -146,7 +146,7 @@ async def test_nothing_waits_for_a_deadline() -> None:
     assert (stalled.kind, stalled.sent) == ("timeout", True)
     _, body = await transport.open(ahead, Progress())
     assert body is not None
-    ended = await body.read()
+    ended = await asyncio.wait_for(body.read(), WAIT_SECONDS)
     assert isinstance(ended, Failed)
     assert ended.kind == "timeout"
     clock.advance(60)

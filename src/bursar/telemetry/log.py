@@ -19,7 +19,7 @@ VALUE_CHARACTERS_MAX = 500
 # Of expired holds, so many are named; the books have them all.
 ATTEMPTS_NAMED_MAX = 5
 
-_PLAIN = re.compile(r"[A-Za-z0-9_.:/@+-]+", re.ASCII)
+_PLAIN = re.compile(r"[A-Za-z0-9_.:/@+-]+")
 _NANO_PER_USD = 10**9
 
 Fields = Mapping[str, object]
