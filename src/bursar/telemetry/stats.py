@@ -87,16 +87,12 @@ class CallStatistics:
         if self._measured is not None and fact.provider not in self._measured:
             return
         error = (fact.error_code or fact.ending) if fact.ending in _FAILURES else None
+        seconds, tokens, cost_nano_usd = fact.duration_ms / 1000, fact.usage.total_tokens, fact.cost_nano_usd
         for monitor in self._series(fact.provider, fact.model):
             if fact.ending == "not_sent":
                 monitor.record_error(error or fact.ending)
             else:
-                monitor.record_request(
-                    fact.duration_ms / 1000,
-                    fact.usage.total_tokens,
-                    error=error,
-                    cost_nano_usd=fact.cost_nano_usd,
-                )
+                monitor.record_request(seconds, tokens, error=error, cost_nano_usd=cost_nano_usd)
 
     def _refuse(self, event: CallRefused) -> None:
         if self._measured is not None and event.provider not in self._measured:
