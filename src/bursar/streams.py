@@ -30,9 +30,12 @@ class Gathered:
         """The whole reply with cost and receipt, once the stream has ended; None before."""
         return self._reply
 
-    def _take(self, payloads: list[bytes]) -> None:
+    def _first_of(self, payloads: list[bytes]) -> Delta:
+        """The first delta of what has just arrived; the others wait for their turn."""
         self._seen += payloads
-        self._pending.extend(payloads)
+        if len(payloads) > 1:
+            self._pending.extend(payloads[1:])
+        return Delta(payloads[0])
 
     def _finish(self, result: Any) -> None:
         self._reply = Reply.of_stream(result, self._seen)
@@ -65,25 +68,22 @@ class Stream(Gathered):
         return self
 
     def __next__(self) -> Delta:
-        if not self._pending:
-            self._pull()
-        if not self._pending:
-            raise StopIteration
-        return Delta(self._pending.popleft())
-
-    def _pull(self) -> None:
+        if self._pending:
+            return Delta(self._pending.popleft())
         relay = self._relay
         if relay is None:
             raise InvalidRequestError(_NOT_OPEN)
         if self._reply is not None:
-            return
+            raise StopIteration
         try:
-            self._take(relay.pull())
+            payloads = relay.pull()
         except StreamInterruptedError as error:
             self._interrupted(error)
             raise
-        if relay.result is not None:
+        if not payloads:
             self._finish(relay.result)
+            raise StopIteration
+        return self._first_of(payloads)
 
 
 class AsyncStream(Gathered):
@@ -119,22 +119,19 @@ class AsyncStream(Gathered):
         return self
 
     async def __anext__(self) -> Delta:
-        if not self._pending:
-            await self._pull()
-        if not self._pending:
-            raise StopAsyncIteration
-        return Delta(self._pending.popleft())
-
-    async def _pull(self) -> None:
+        if self._pending:
+            return Delta(self._pending.popleft())
         relay = self._relay
         if relay is None:
             raise InvalidRequestError(_NOT_OPEN)
         if self._reply is not None:
-            return
+            raise StopAsyncIteration
         try:
-            self._take(await relay.pull())
+            payloads = await relay.pull()
         except StreamInterruptedError as error:
             self._interrupted(error)
             raise
-        if relay.result is not None:
+        if not payloads:
             self._finish(relay.result)
+            raise StopAsyncIteration
+        return self._first_of(payloads)

@@ -86,24 +86,26 @@ class Delta:
 class ChatReply:
     """A whole chat reply. `body` holds its bytes as they came, or as they were put together from a stream."""
 
-    __slots__ = ("_raw", "body")
+    __slots__ = ("_chunks", "_raw", "body")
 
     def __init__(self, body: bytes) -> None:
         self.body = body
+        self._chunks: Sequence[bytes] | None = None
         self._raw: dict[str, Any] | None = None
 
     @classmethod
     def of_chunks(cls, payloads: Sequence[bytes]) -> ChatReply:
         """The reply that a stream's chunks come to."""
         reply = cls(b"")
-        reply._raw = assembled([decoded(payload) for payload in payloads])
+        reply._chunks = payloads
         return reply
 
     @property
     def raw(self) -> dict[str, Any]:
         """The whole reply, decoded."""
         if self._raw is None:
-            self._raw = decoded(self.body)
+            whole = self._chunks is None
+            self._raw = decoded(self.body) if whole else assembled([decoded(chunk) for chunk in self._chunks or ()])
         return self._raw
 
     @property
