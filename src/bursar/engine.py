@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from bursar.blocks.performance_monitor import PerformanceMonitor
 from bursar.call.books import Balance, Expired, Store
 from bursar.call.events import Event, HoldsExpired, Observer
 from bursar.call.meter import Pricing
@@ -30,6 +32,8 @@ from bursar.rules.allowances import Allowance, Demand
 from bursar.rules.estimate import MIN_OUTPUT_TOKENS, MIN_OUTPUT_TOKENS_REASONING, demand_of
 from bursar.rules.money import nano_of
 from bursar.rules.prices import PriceCard
+from bursar.telemetry.log import CallLog
+from bursar.telemetry.stats import CallStatistics
 from bursar.wire.dialect import Dialect, Request
 
 # What scopes call themselves; a tag of such a name would count for the wrong allowance.
@@ -80,6 +84,7 @@ class Engine:
         self.prices = price_book(settings)
         self._candidates: dict[str, Candidate] = {}
         store.define(settings.allowances, settings.source, clock)
+        self._watchers()
 
     def plan(self, dialect: Dialect, body: bytes, asked: Asked) -> Plan:
         """Decide everything about a call that can be decided before its first effect.
@@ -130,8 +135,8 @@ class Engine:
         self.prices.models("openai")
 
     def statistics(self) -> dict[str, Any]:
-        """What telemetry has counted, by provider and model."""
-        return {}
+        """Calls, latency, tokens and cost by provider and by model over the last hour; refusals since the start."""
+        return self._statistics.snapshot()
 
     def pool_limits(self) -> dict[str, PoolLimits]:
         """The connections that each provider may have."""
@@ -190,6 +195,18 @@ class Engine:
         """Flush the teller and close the books."""
         self.teller.close()
         self.store.close()
+
+    def _watchers(self) -> None:
+        """Those who always watch: the log, and the figures of providers with `enable_metrics`."""
+        providers = self.settings.providers.values()
+        costs = {given.name for given in providers if given.log_costs}
+        token_usage = {given.name for given in providers if given.log_token_usage}
+        self._statistics = CallStatistics(
+            PerformanceMonitor, providers={given.name for given in providers if given.enable_metrics}
+        )
+        self._observers += [CallLog(costs=costs, token_usage=token_usage), self._statistics]
+        if not self.settings.budgets and not any(one.meter == "nano_usd" for one in self.store.allowances()):
+            print("bursar: no budget is set: calls are counted, none is refused for its cost", file=sys.stderr)
 
     def _candidate(self, provider: str) -> Candidate:
         settings = self.settings.providers[provider]
