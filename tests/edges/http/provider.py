@@ -114,6 +114,16 @@ class Provider:
             with contextlib.suppress(ConnectionError, ssl.SSLError):
                 await writer.wait_closed()
 
+    async def dropped(self) -> None:
+        """Wait until every connection was cut, not ended: writing to it says so, whatever was not read from it."""
+        for writer in list(self.writers):
+            with contextlib.suppress(ConnectionError):
+                async with asyncio.timeout(HANG_SECONDS):
+                    while True:
+                        writer.write(b" ")
+                        await writer.drain()
+                        await asyncio.sleep(0.005)
+
     async def connections(self, count: int) -> None:
         """Wait until so many connections are open."""
         await until(lambda: self.open_connections == count)

@@ -94,6 +94,7 @@ async def test_cancelled_while_it_writes(provider: Provider) -> None:
     assert progress.sent
     figures = transport.statistics()["p"]
     assert (figures.seats_in_use, figures.idle) == (0, 0)
+    await provider.dropped()
     await transport.close()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from bursar.call.exchange import Answer, Failed, Opened, Progress
 from bursar.edges.http import PoolLimits, Seat
-from tests.edges.http.provider import Body, Client, Conversation, Making, Provider, request, until
+from tests.edges.http.provider import HANG_SECONDS, Body, Client, Conversation, Making, Provider, request, until
 
 SHORT_SECONDS = 0.05
 
@@ -247,6 +247,20 @@ async def test_closing_ends_what_is_under_way(making: Making, provider: Provider
     assert (figures.seats_in_use, figures.waiting) == (0, 0)
     await provider.connections(0)
     await client.close()
+
+
+async def test_closing_does_not_wait_for_a_request_to_be_read(making: Making, provider: Provider) -> None:
+    provider.read_bodies = False
+    provider.answering = lambda _: asyncio.sleep(HANG_SECONDS)
+    client = making()
+    asking = asyncio.ensure_future(client.ask(provider.url, body=b"x" * 30_000_000))
+    await until(lambda: bool(provider.requests))
+    await asyncio.sleep(SHORT_SECONDS)
+    await client.close()
+    failed = await asking
+    assert isinstance(failed, Failed)
+    assert (failed.kind, failed.sent) == ("closed", True)
+    await provider.dropped()
 
 
 async def test_closing_closes_what_is_kept(making: Making, provider: Provider) -> None:

@@ -200,9 +200,7 @@ class AsyncTransport:
             lane.pool.close()
         lines = [lane.line for lane in self._lanes.values() if lane.line is not None]
         for line in lines:
-            for response in list(line.connector.reading.values()):  # the session would not wake their readers
-                response.close()
-        for line in lines:
+            line.connector.stop_writing()
             await line.session.close()
 
     def _lane(self, provider: str) -> Lane:

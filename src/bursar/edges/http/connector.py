@@ -39,6 +39,7 @@ class KeepingConnector(aiohttp.TCPConnector):
         self.seats = pool
         self.idle_protocols: set[ResponseHandler] = set()
         self.reading: dict[ResponseHandler, aiohttp.ClientResponse] = {}
+        self.writing: set[asyncio.Transport] = set()
 
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:
         """A connection, new or kept."""
@@ -82,6 +83,11 @@ class KeepingConnector(aiohttp.TCPConnector):
             # aiohttp tells nobody when a later packet of a body is nonsense: its reader would wait for ever
             response.close()
 
+    def stop_writing(self) -> None:
+        """Cut the connections whose request is not written yet: closing them would wait for a peer to read it."""
+        for transport in list(self.writing):
+            transport.abort()
+
     def idle(self) -> int:
         """How many connections are kept. Those that ended unseen (peer, expiry) are forgotten here."""
         self.idle_protocols = {protocol for protocol in self.idle_protocols if protocol.is_connected()}
@@ -95,11 +101,11 @@ class Upload(aiohttp.Payload):
     timer; a longer one has the write timeout for each piece, so that slow is not the same as stuck.
     """
 
-    def __init__(self, body: bytes, progress: Progress, write_timeout_seconds: float) -> None:
+    def __init__(self, body: bytes, progress: Progress, connector: KeepingConnector) -> None:
         super().__init__(body, content_type="application/json")
         self.body = body
         self.progress = progress
-        self.write_timeout_seconds = write_timeout_seconds
+        self.connector = connector
 
     @property
     def size(self) -> int:
@@ -120,9 +126,22 @@ class Upload(aiohttp.Payload):
         if len(self.body) <= PIECE_BYTES:
             await writer.write(self.body)
             return
+        transport: asyncio.Transport | None = getattr(writer, "transport", None)
+        if transport is None:
+            raise aiohttp.ClientConnectionError("the connection was lost before the request")
+        self.connector.writing.add(transport)
+        try:
+            await self._write_pieces(writer)
+        except BaseException:  # what is in its buffer must not follow, nor keep it open
+            transport.abort()
+            raise
+        finally:
+            self.connector.writing.discard(transport)
+
+    async def _write_pieces(self, writer: AbstractStreamWriter) -> None:
         whole = memoryview(self.body)
         for start in range(0, len(whole), PIECE_BYTES):
-            async with asyncio.timeout(self.write_timeout_seconds):
+            async with asyncio.timeout(self.connector.seats.limits.write_timeout_seconds):
                 await writer.write(whole[start : start + PIECE_BYTES])
                 await writer.drain()
 
@@ -145,11 +164,10 @@ class Address:
 class Line:
     """The session of one provider, on the running loop. No cookies: they would tie one caller's calls to another's."""
 
-    __slots__ = ("connector", "session", "write_timeout_seconds")
+    __slots__ = ("connector", "session")
 
     def __init__(self, pool: Pool) -> None:
         limits = pool.limits
-        self.write_timeout_seconds = limits.write_timeout_seconds
         self.connector = KeepingConnector(pool)
         self.session = aiohttp.ClientSession(
             connector=self.connector,
@@ -169,7 +187,7 @@ class Line:
             headers = {**headers, **address.request_headers}
         return await self.session.post(
             address.url,
-            data=Upload(body, progress, self.write_timeout_seconds),
+            data=Upload(body, progress, self.connector),
             headers=headers,
             allow_redirects=False,
             proxy=address.proxy,

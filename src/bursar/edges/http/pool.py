@@ -121,7 +121,7 @@ class Pool:
     def take(self) -> Seat | None:
         """A seat, if one is free now and nobody waits for it."""
         with self._lock:
-            if self._queue or self._closed or self._in_use >= self.limits.max_connections:
+            if self._closed or self._in_use >= self.limits.max_connections:  # nobody waits beside a free seat
                 return None
             self._in_use += 1
             self._exchanges += 1
@@ -134,7 +134,7 @@ class Pool:
             self._waits += 1
             if self._closed:
                 ready = True
-            elif not self._queue and self._in_use < self.limits.max_connections:
+            elif self._in_use < self.limits.max_connections:
                 self._in_use += 1
                 self._seat(waiter)
                 ready = True
