@@ -248,14 +248,17 @@ class Connections:
         except sqlite3.Error as error:
             raise unavailable(error, self.path) from error
         except OSError as error:
-            raise StoreUnavailableError(f"{self.path} cannot be used: {error.strerror or error}") from error
+            raise StoreUnavailableError(
+                f"{error.filename or self.path} cannot be used ({error.strerror or error}): "
+                "check that there is room, and that this user may write to it and to its folder"
+            ) from error
 
 
 _LOST = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 
 _ADVICE = {
     sqlite3.SQLITE_FULL: "the disk is full; make room, and settles that wait will be booked",
-    sqlite3.SQLITE_READONLY: "the file or its folder is read-only; make both writable",
+    sqlite3.SQLITE_READONLY: "the file or its folder is read-only; make both writable for this user",
     sqlite3.SQLITE_CORRUPT: "the database is damaged; run `bursar db check`, and restore a backup",
     sqlite3.SQLITE_NOTADB: "the file is not an SQLite database; name another one",
     sqlite3.SQLITE_BUSY: "another program keeps it locked; end that program's transaction",
