@@ -132,7 +132,7 @@ def draw_balances(balances: Sequence[Balance], allowances: dict[str, Allowance],
             for one, *amounts in zip(money, *columns, strict=True)
         ]
         titles = [Column(title, number=True) for title in ("spent", "held", "left", "limit")]
-        draw([Column("budget"), *titles, Column("per"), Column(f"resets ({zone.key})")], cells)
+        draw([Column("budget"), *titles, Column("per", whole=True), Column(f"resets ({zone.key})", whole=True)], cells)
     if money and others:
         click.echo()
     if others:

@@ -65,7 +65,7 @@ def check(file: Path | None, as_json: bool) -> None:
         if as_json:
             echo_json({"file": error.file or _named(file), "valid": False, "findings": shown})
         else:
-            click.echo(_line(error.file or _named(file), shown[0]))
+            click.echo(_line(_shortened(error.file) if error.file else _named(file), shown[0]))
         raise click.exceptions.Exit(1) from None
     findings = [_shown(finding) for finding in contradictions(settings, datetime.now(UTC).date())]
     if as_json:

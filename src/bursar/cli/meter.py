@@ -16,7 +16,7 @@ import click
 
 from bursar.cli.opening import load_settings
 from bursar.cli.options import config_option, json_option
-from bursar.cli.output import echo_json
+from bursar.cli.output import echo_json, note
 
 if TYPE_CHECKING:
     from bursar.catalog.prices import PriceBook
@@ -66,7 +66,7 @@ def meter(
         raise click.UsageError("--recordings takes neither a file nor --provider: recordings name their own", context)
     if recordings is None and provider is None:
         raise click.UsageError("say whose response it is: --provider openai", context)
-    book = price_book(config)
+    book = price_book(config, provider)
     if recordings is not None:
         for shown in metered_recordings(recordings, book, _day(day)):
             echo_json(shown, line=True)
@@ -82,11 +82,17 @@ def meter(
     )
 
 
-def price_book(config: Path | None) -> PriceBook:
-    """The prices of the settings."""
+def price_book(config: Path | None, provider: str | None) -> PriceBook:
+    """The prices of the settings. Says on stderr where they cannot have those of the provider."""
+    from bursar.catalog.providers import known_rows
+    from bursar.config.nearest import did_you_mean
     from bursar.engine import price_book as book_of
 
-    return book_of(load_settings(config))
+    settings = load_settings(config)
+    known = sorted({*known_rows(), *settings.providers})
+    if provider is not None and provider not in known:
+        note(f"No prices of {provider!r} are known; {did_you_mean(provider, known, 'providers')}")
+    return book_of(settings)
 
 
 def metered_recordings(folder: Path, book: PriceBook, day: date) -> Iterator[dict[str, Any]]:

@@ -23,10 +23,11 @@ _CONTROL = {code: None for code in (*range(32), *range(127, 160)) if chr(code) n
 
 
 class Column(NamedTuple):
-    """A column of a table. Numbers stand right and are never folded."""
+    """A column of a table. Numbers stand right; neither they nor what is `whole` are ever folded."""
 
     title: str
     number: bool = False
+    whole: bool = False
 
 
 def echo_json(value: Any, *, line: bool = False) -> None:
@@ -59,10 +60,13 @@ def draw(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, footer: Se
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, show_footer=False)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, show_footer=False)
     for column in columns:
         table.add_column(
-            column.title, justify="right" if column.number else "left", no_wrap=column.number, overflow="fold"
+            column.title,
+            justify="right" if column.number else "left",
+            no_wrap=column.number or column.whole,
+            overflow="fold",
         )
     for row in rows:
         table.add_row(*(Text(plain(cell)) for cell in row))
@@ -102,10 +106,15 @@ def dollars(amounts: Sequence[int | None]) -> list[str]:
 
 
 def instant(epoch_ms: int | None, zone: Any = UTC) -> str:
-    """A moment in a time zone, to the minute; "never" for None."""
+    """A moment in a time zone, to the minute; of midnight the day alone. "never" for None.
+
+    >>> instant(0), instant(60_000), instant(None)
+    ('1970-01-01', '1970-01-01 00:01', 'never')
+    """
     if epoch_ms is None:
         return "never"
-    return datetime.fromtimestamp(epoch_ms / 1000, zone).strftime("%Y-%m-%d %H:%M")
+    moment = datetime.fromtimestamp(epoch_ms / 1000, zone)
+    return moment.strftime("%Y-%m-%d %H:%M" if moment.hour or moment.minute else "%Y-%m-%d")
 
 
 def iso(epoch_ms: int | None) -> str | None:
