@@ -1,4 +1,4 @@
-"""The simulator in a thread of its own, so that clients of both colours can ask it and a test can look at its record."""
+"""The simulator in a thread of its own, so that clients of both colours can ask it and tests look at its record."""
 
 from __future__ import annotations
 
