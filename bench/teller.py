@@ -72,9 +72,10 @@ async def caller(teller: Teller, number: int, pairs: int, latencies: list[float]
         "key": "openai:0badcafe",
         "user": f"user-{number % 8}",
     }
+    run = os.urandom(4).hex()
     for index in range(pairs):
         begun = time.perf_counter()
-        grant = await teller.ask(Reserve(f"{number:04x}{index:08x}{os.urandom(4).hex()}.0", "call", scopes, DEMAND))
+        grant = await teller.ask(Reserve(f"{run}{number:04x}{index:08x}.0", "call", scopes, DEMAND))
         granted = time.perf_counter()
         assert isinstance(grant, Granted), grant
         await teller.ask(settle_of(grant, scopes))

@@ -7,6 +7,7 @@ those belong to the drivers of the doors.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import sys
 import threading
@@ -82,6 +83,7 @@ class Engine:
         self._observers: list[Observer] = []
         self.teller = Teller(store, clock, notice=self._expired)
         self.prices = price_book(settings)
+        self._ids = Ids()
         self._candidates: dict[str, Candidate] = {}
         store.define(settings.allowances, settings.source, clock)
         self._watchers()
@@ -103,7 +105,7 @@ class Engine:
         caps = self._caps(candidate, asked)
         demand, unpriced = self._demand(candidate, dialect, request, reachable, prices, caps)
         return Plan(
-            call_id=new_id(start_ms),
+            call_id=self._ids.new(start_ms),
             provider=candidate.row,
             model=model,
             dialect=dialect,
@@ -206,7 +208,7 @@ class Engine:
         )
         self._observers += [CallLog(costs=costs, token_usage=token_usage), self._statistics]
         if not self.settings.budgets and not any(one.meter == "nano_usd" for one in self.store.allowances()):
-            print("bursar: no budget is set: calls are counted, none is refused for its cost", file=sys.stderr)
+            sys.stderr.write("bursar: no budget is set: calls are counted, none is refused for its cost\n")
 
     def _candidate(self, provider: str) -> Candidate:
         settings = self.settings.providers[provider]
@@ -337,9 +339,20 @@ def unbounded_by(request: Request, provider: str, reachable: tuple[str, ...]) ->
     return (*request.unbounded, *searching)
 
 
-def new_id(now_ms: int) -> str:
-    """An id that sorts by time and cannot be guessed: 12 hexadecimal digits of the clock and 16 of chance."""
-    return f"{now_ms:012x}{os.urandom(8).hex()}"
+class Ids:
+    """Ids of calls: 12 hexadecimal digits of the clock, 12 of chance drawn once a process, and a counter.
+
+    They sort by time and never repeat, within a process or between any two. Drawing chance for each would cost more
+    than all else that an id is made of.
+    """
+
+    def __init__(self) -> None:
+        self._chance = os.urandom(6).hex()
+        self._counter = itertools.count()
+
+    def new(self, now_ms: int) -> str:
+        """The next id."""
+        return f"{now_ms:012x}{self._chance}{next(self._counter):06x}"
 
 
 def _headers(base: Mapping[str, str], extra: Mapping[str, str] | None) -> Mapping[str, str]:

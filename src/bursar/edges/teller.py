@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -85,6 +86,8 @@ class Teller:
         self._failing_until_ms = 0
         self._renew_at_ms = 0
         self._closing = False
+        self._ended = False
+        self._pid = 0
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._fate = threading.Lock()
@@ -149,25 +152,40 @@ class Teller:
     def _put(self, ticket: Ticket) -> None:
         if self._closing:
             raise StoreUnavailableError("this client is closed")
-        if self._thread is None or not self._thread.is_alive():
+        if self._pid != os.getpid():
             self._start()
         if len(self._queue) + len(self._failing) >= QUEUE_MAX and isinstance(ticket.operation, Reserve):
             raise QueueFullError(f"{QUEUE_MAX} operations wait for the books already")
+        self._enqueue(ticket)
+
+    def _enqueue(self, ticket: Ticket) -> None:
         self._queue.append(ticket)
         if self._idle:
             self._idle = False
             self._wake.put(None)
+        if self._ended:
+            # The thread ended between the check and the append; it looked once more after saying so, and so do we.
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Tell whoever queued too late."""
+        late = []
+        while self._queue:
+            with contextlib.suppress(IndexError):
+                late.append(self._queue.popleft())
+        self._deliver([(ticket, StoreUnavailableError("this client is closed")) for ticket in late])
 
     def _start(self) -> None:
         with self._starting:
             if self._closing:
                 raise StoreUnavailableError("this client is closed")
-            if self._thread is not None and not self._thread.is_alive():
+            if self._thread is not None and self._pid != os.getpid():
                 raise StoreUnavailableError(
-                    "the thread that keeps the books is gone, as after a fork; make a Client in the child process"
+                    "this client was opened before a fork and its books are the parent's; make a Client in the child"
                 )
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="bursar-teller", daemon=True)
+                self._pid = os.getpid()
                 self._thread.start()
 
     def _abandon(self, ticket: Ticket) -> None:
@@ -175,7 +193,7 @@ class Teller:
             ticket.abandoned = True
             delivered = ticket.delivered
         if delivered and isinstance(ticket.outcome, Granted):
-            self.tell(Void(ticket.outcome.attempt_id))
+            self._enqueue(Ticket(Void(ticket.outcome.attempt_id), 0))
         elif not delivered:
             self._wake.put(None)
 
@@ -183,13 +201,17 @@ class Teller:
 
     def _run(self) -> None:
         self._renew_at_ms = self._clock() + self._lease_ms // 3
-        while True:
-            batch = self._collect()
-            if batch:
-                self._commit(batch)
-            elif self._closing and not self._queue:
-                break
-        self._deliver([(ticket, ticket.outcome) for ticket in self._room.empty()])
+        try:
+            while True:
+                batch = self._collect()
+                if batch:
+                    self._commit(batch)
+                elif self._closing and not self._queue:
+                    break
+            self._deliver([(ticket, ticket.outcome) for ticket in self._room.empty()])
+        finally:
+            self._closing = self._ended = True
+            self._sweep()
 
     def _collect(self) -> list[Ticket]:
         """What to commit next: waits until there is something, or until a timer is due."""
