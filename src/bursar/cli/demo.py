@@ -8,11 +8,12 @@ anywhere else, and nothing is left behind unless --books names a file.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
 
 # What the calls cost on average is more: the money runs out before they do.
 BUDGET_NANO_USD_PER_CALL = 250_000
-# A fifth of what such models take: the calls overlap as they would, and the demo ends before one is bored.
-LATENCY = 0.2
-MAX_WAIT_SECONDS = 4
+# A seventh of what such models take: the calls overlap as they would, and the demo ends before one is bored.
+LATENCY = 0.15
+MAX_WAIT_SECONDS = 3
 SHOW_SECONDS = 0.1
 KEY = "sk-sim-demo"
 PATHS = {"openai": "/openai/v1", "openrouter": "/openrouter/api/v1", "groq": "/groq/openai/v1"}
@@ -82,7 +83,7 @@ def demo(calls: int, budget: Decimal | None, concurrency: int, seed: int, books:
         setting = Setting(
             demo_calls(calls, seed), concurrency, budget_nano_usd, seed, folder, books or folder / "books.db", began
         )
-        with open_screen(silent=as_json) as screen:
+        with _without_proxies(), open_screen(silent=as_json) as screen:
             outcome = _perform(setting, screen, kept=books)
     if as_json:
         echo_json(as_object(outcome))
@@ -131,9 +132,23 @@ def _perform(setting: Setting, screen: Screen, *, kept: Path | None) -> Outcome:
     )
 
 
+@contextmanager
+def _without_proxies() -> Iterator[None]:
+    """The simulators are on this machine: what the environment says of proxies is not for them."""
+    before = os.environ.get("no_proxy")
+    os.environ["no_proxy"] = "127.0.0.1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["no_proxy"]
+        else:
+            os.environ["no_proxy"] = before
+
+
 def _introduce(setting: Setting, screen: Screen) -> None:
     models = {call.model for call in setting.calls}
-    screen.say("A provider that only exists on this machine: it bills, streams, stalls and fails.")
+    screen.say("A provider that only exists on this machine: it streams, bills and fails.")
     size = f"{counted(len(setting.calls), 'call')}, {setting.concurrency} at a time, to {counted(len(models), 'model')}"
     screen.say(f"{size}; callers leave some, some fail.")
     screen.say(f"One hard budget: {format_usd(setting.budget_nano_usd)}. It will not be enough.", style="bold")

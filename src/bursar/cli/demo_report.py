@@ -121,7 +121,8 @@ def _tell_proof(outcome: Outcome, say: Say) -> None:
     say()
     say(f"{'The same calls, twice':<38} {'Bursar':>18} {'check, then add':>22}", style=HEAD)
     say(_sides("the budget", budget, budget))
-    say(_sides("its own books say", exact(outcome.spent_nano_usd), exact(outcome.naive_counted_nano_usd)))
+    books = _sides("its own books say", exact(outcome.spent_nano_usd), exact(outcome.naive_counted_nano_usd))
+    say(books, style=BAD if outcome.spent_nano_usd > outcome.budget_nano_usd else "")
     billed, naive_billed = exact(outcome.agreement.billed_nano_usd), exact(outcome.naive_billed_nano_usd)
     say(_sides("the provider billed", billed, naive_billed))
     above = exact(outcome.overspend_nano_usd) if outcome.overspend_nano_usd else "nothing"
@@ -129,8 +130,8 @@ def _tell_proof(outcome: Outcome, say: Say) -> None:
     say(sides, style=BAD if outcome.overspend_nano_usd else GOOD)
     if naive:
         share = naive * 100 // max(outcome.budget_nano_usd, 1)
-        say(f"  {share} % too much: a counter adds a cost when it is known. It does not see what is", style=FAINT)
-        say("  in flight, and never learns of calls that were left or broke. They are billed.", style=FAINT)
+        say(f"  {share} % too much. A counter adds a cost once it is known: it does not see what", style=FAINT)
+        say("  is in flight, and never learns of calls that were left or broke.", style=FAINT)
     else:
         say("  The counter kept this budget too: these calls cost less than it.", style=FAINT)
 
@@ -146,7 +147,7 @@ def _tell_agreement(outcome: Outcome, say: Say) -> None:
     equal = f"{counted(books.certain, 'certain row')}: equal to the bill, to the nano-dollar"
     _check(say, not books.unequal, equal, f"{counted(len(books.unequal), 'certain row')} differ from the bill")
     above = (
-        f"{counted(books.uncertain, 'uncertain row')}: charged {exact(books.uncertain_nano_usd)}, never below the bill"
+        f"{counted(books.uncertain, 'uncertain row')}: {exact(books.uncertain_nano_usd)} charged, never below the bill"
     )
     _check(say, not books.below, above, f"{counted(len(books.below), 'uncertain row')} below the bill")
     known = "every billed request is in the books, and nothing is held any more"
@@ -155,8 +156,8 @@ def _tell_agreement(outcome: Outcome, say: Say) -> None:
     )
     _check(say, not books.unknown and not outcome.held_nano_usd, known, lost)
     if books.uncertain:
-        say("  Uncertain: the connection or the reply broke, so the most it can cost stays set", style=FAINT)
-        say("  aside. A guess in your favour could break the budget.", style=FAINT)
+        say("  Uncertain: connection or reply broke, so the most it can cost stays set aside.", style=FAINT)
+        say("  A guess in your favour could break the budget.", style=FAINT)
 
 
 def _check(say: Say, holds: bool, good: str, bad: str) -> None:

@@ -75,11 +75,11 @@ class Watch:
         error = event.error
         if not isinstance(error, BudgetExceededError):
             # Refused because there is nobody to answer any more.
-            self._line("aborted", event.model, "left while it waited: not sent, costs nothing")
+            self._line("aborted", event.model, "left while it waited: nothing sent")
             return
         needed, unspent = usd(error.needed_nano_usd), usd(error.limit_nano_usd - error.spent_nano_usd)
-        why = "others hold it for too long" if error.held else f"{unspent} is unspent"
-        self._line("refused", event.model, f"may cost {needed}, {why}")
+        vain = f"waited in vain for {needed} held"
+        self._line("refused", event.model, vain if error.held else f"needs {needed}, unspent {unspent}")
 
     def _ended(self, fact: Fact) -> None:
         if fact.wait_ms >= WAIT_SHOWN_MS:
@@ -90,7 +90,7 @@ class Watch:
                 self._line("waited", fact.model, held)
         charged = usd(fact.charged_nano_usd)
         if fact.ending in ("aborted", "cancelled"):
-            read_on = f"left, read on unseen: charged {charged}"
+            read_on = f"left, yet billed: charged {charged}"
             self._line("aborted", fact.model, read_on if fact.certain else f"left, cut: {charged} stays set aside")
         elif fact.ending in ("error", "interrupted") or not fact.certain:
             price = f"charged {charged}" if fact.charged_nano_usd else "costs nothing"
@@ -110,10 +110,10 @@ def _failure(fact: Fact) -> str:
     if fact.status >= 400:
         return f"HTTP {fact.status}"
     if fact.ending == "ok":
-        return "no usage in the reply"
+        return "no usage told"
     if fact.ending == "interrupted":
         return "stream cut short"
-    return "reply is not JSON" if fact.error_code == "malformed_reply" else "error in the stream"
+    return "reply is not JSON" if fact.error_code == "malformed_reply" else "error midway"
 
 
 def usd(nano_usd: int) -> str:

@@ -65,7 +65,7 @@ class Screen(Protocol):
 
 def notice_line(notice: Notice) -> str:
     """A notice in 80 columns."""
-    return f"{notice.seconds:5.1f} s  {notice.kind:<8} {notice.model:<24} {notice.text}"
+    return f"{notice.seconds:5.1f} s  {notice.kind:<8} {notice.model:<23} {notice.text}"
 
 
 def calls_line(standing: Standing) -> str:
@@ -135,10 +135,10 @@ class LiveScreen:
         """A line that stays, above the display."""
         from rich.text import Text
 
-        line = Text(notice_line(notice), no_wrap=True, overflow="ellipsis")
+        line = Text(notice_line(notice))
         line.stylize("dim", 0, 7)
         line.stylize(STYLES.get(notice.kind, ""), 9, 17)
-        self._console.print(line)
+        self._console.print(line, no_wrap=True, overflow="ellipsis")
 
     def show(self, standing: Standing | Counting) -> None:
         """Draw it."""
