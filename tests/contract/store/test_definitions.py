@@ -167,6 +167,13 @@ def test_the_command_line_defines_and_removes(books: Books) -> None:
         books.store.remove_allowance("extra", books.clock)
 
 
+def test_what_was_put_by_hand_says_by_whom(books: Books) -> None:
+    books.store.put_allowance(budget("session:7", 10, source="session"), books.clock)
+    books.store.put_allowance(budget("session:7", 30, source="session"), books.clock)
+    books.store.put_allowance(budget("extra", 10), books.clock)
+    assert [(each.source, each.capacity) for each in books.store.allowances()] == [("cli", 10), ("session", 30)]
+
+
 def test_what_a_file_defines_is_changed_there(books: Books) -> None:
     books.define(budget("day", 10), source="bursar.yaml")
     with pytest.raises(ConfigError, match=r"defined in bursar\.yaml: change it there"):

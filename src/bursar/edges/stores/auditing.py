@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from bursar.edges.stores.bindings import Key, window_of
 from bursar.edges.stores.defining import Carried, Span
 from bursar.edges.stores.holds import Hold
-from bursar.edges.stores.standing import Stored, standing
+from bursar.edges.stores.standing import Stored, counted_from_ms, standing
 from bursar.rules.allowances import Allowance
 from bursar.rules.windows import Window
 
@@ -53,7 +53,7 @@ def _carried(
     windows = {Window(key[2], stored.end_ms) for key, stored in kept.items()} | {current}
     sums: dict[Key, int] = {}
     for window in windows:
-        for carried in add_up(Span(window, 0)):
+        for carried in add_up(Span(window, 0, allowance.only)):
             subject = allowance.subject_of(carried.scopes)
             key = (allowance.name, subject or "", window.start_ms)
             # A level of a window that is over may have been pruned; those of the current one must be there.
@@ -72,8 +72,8 @@ def _differences(verb: str, said: Mapping[Key, int], summed: Mapping[Key, int], 
 
 
 def _overdrawn(allowance: Allowance, kept: Mapping[Key, Stored], now_ms: int) -> list[str]:
-    start_ms = window_of(allowance, now_ms).start_ms
-    current = [kept[key] for key in sorted(kept) if key[2] == start_ms or allowance.shape == "rolling"]
+    since_ms, until_ms = counted_from_ms(allowance, now_ms)
+    current = [kept[key] for key in sorted(kept) if since_ms <= key[2] <= until_ms]
     return [
         f"{balance.allowance} {f'({balance.subject}) ' if balance.subject else ''}stands {-balance.left} nano-USD "
         "above its limit: it was lowered, or a provider billed more than its bound"

@@ -7,6 +7,7 @@ found by one of its values, and what binds a set of scopes is remembered, within
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -52,24 +53,44 @@ def window_of(allowance: Allowance, instant_ms: int) -> Window:
 
 
 class Bindings:
-    """An index over one set of definitions; replaced as a whole when they change. Not for several threads at once."""
+    """An index over the definitions, changed as they change. Not for several threads at once."""
 
-    def __init__(self, allowances: Iterable[Allowance]) -> None:
-        self.by_name = {allowance.name: allowance for allowance in sorted(allowances, key=lambda each: each.name)}
-        self._general: list[Allowance] = []
-        self._by_value: dict[tuple[str, str], list[Allowance]] = {}
-        counts: dict[tuple[str, str], int] = {}
-        for allowance in self.by_name.values():
+    def __init__(self, allowances: Iterable[Allowance] = ()) -> None:
+        self.by_name: dict[str, Allowance] = {}
+        self._general: dict[str, Allowance] = {}
+        self._by_value: dict[tuple[str, str], dict[str, Allowance]] = {}
+        self._counts: dict[tuple[str, str], int] = {}
+        self._found_by: dict[str, tuple[str, str]] = {}
+        self._remembered: dict[tuple[tuple[str, str], ...], Binding] = {}
+        self.put(allowances)
+
+    def put(self, allowances: Iterable[Allowance]) -> None:
+        """Add definitions, or replace those of the same name."""
+        new = list(allowances)
+        for allowance in new:
+            self._drop(allowance.name)
+            self.by_name[allowance.name] = allowance
             for pair in allowance.only:
-                counts[pair] = counts.get(pair, 0) + 1
-        for allowance in self.by_name.values():
+                self._counts[pair] = self._counts.get(pair, 0) + 1
+        for allowance in new:
             if allowance.only:
                 # The rarest of its values narrows the search best: of provider and key, the key.
-                rarest = min(allowance.only, key=lambda pair: counts[pair])
-                self._by_value.setdefault(rarest, []).append(allowance)
+                rarest = min(allowance.only, key=self._counts.__getitem__)
+                self._by_value.setdefault(rarest, {})[allowance.name] = allowance
+                self._found_by[allowance.name] = rarest
             else:
-                self._general.append(allowance)
-        self._remembered: dict[tuple[tuple[str, str], ...], Binding] = {}
+                self._general[allowance.name] = allowance
+        self._remembered.clear()
+
+    def _drop(self, name: str) -> None:
+        before = self.by_name.pop(name, None)
+        if before is None:
+            return
+        self._general.pop(name, None)
+        for pair in before.only:
+            self._counts[pair] -= 1
+        if name in self._found_by:
+            del self._by_value[self._found_by.pop(name)][name]
 
     def now(self, scopes: Mapping[str, str], now_ms: int) -> Binding:
         """What binds these scopes now, from memory where the windows still last."""
@@ -83,11 +104,11 @@ class Bindings:
 
     def at(self, scopes: Mapping[str, str], instant_ms: int) -> Binding:
         """What binds these scopes, with the windows that `instant_ms` falls in."""
-        candidates = list(self._general)
-        if self._by_value:
-            for pair in scopes.items():
-                candidates += self._by_value.get(pair, ())
-            candidates.sort(key=lambda each: each.name)
+        candidates = [*self._general.values()]
+        for pair in scopes.items():
+            if pair in self._by_value:
+                candidates += self._by_value[pair].values()
+        candidates.sort(key=attrgetter("name"))
         from_ms, until_ms = ALWAYS.start_ms, ALWAYS.end_ms
         places, refused, would_refuse = [], None, []
         for allowance in candidates:

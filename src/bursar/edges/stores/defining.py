@@ -24,11 +24,12 @@ from bursar.rules.windows import Window, rolling_window, sub_window_ms
 
 # The form in which definitions are kept; a later one must read this one too.
 FORMAT = 1
+# The source of an allowance that was put by hand, unless it names another.
 COMMAND_LINE = "cli"
 
 
 class Defined(NamedTuple):
-    """A definition in the books, and every source that defines it so."""
+    """A definition in the books, and every file or program that defines it so; none when it was put by hand."""
 
     allowance: Allowance
     sources: tuple[str, ...]
@@ -99,12 +100,12 @@ def plan(known: Mapping[str, Defined], allowances: Sequence[Allowance], source: 
 
 
 def plan_one(known: Mapping[str, Defined], allowance: Allowance) -> Change:
-    """Define one allowance from the command line. Raises ConfigError when a file defines that name."""
+    """Put one allowance by hand. Raises ConfigError when a file or a program defines that name."""
     before = known.get(allowance.name)
     if before is not None:
-        refuse_elsewhere(before)
+        _refuse_elsewhere(before)
     _check_zone(allowance)
-    defined = Defined(allowance, (COMMAND_LINE,))
+    defined = Defined(replace(allowance, source=allowance.source or COMMAND_LINE), ())
     if before == defined:
         return Change((), (), ())
     restarts = before is None or not counts_alike(before.allowance, allowance)
@@ -117,7 +118,7 @@ def plan_removal(known: Mapping[str, Defined], name: str, in_use: Callable[[str]
     Raises ConfigError for a name that is not defined, and for one that a source in use defines.
     """
     defined = _find(known, name)
-    refuse_elsewhere(defined._replace(sources=tuple(source for source in defined.sources if in_use(source))))
+    _refuse_elsewhere(defined._replace(sources=tuple(source for source in defined.sources if in_use(source))))
     return Change((), (name,), ())
 
 
@@ -153,13 +154,10 @@ def _find(known: Mapping[str, Defined], name: str) -> Defined:
     return known[name]
 
 
-def refuse_elsewhere(defined: Defined) -> None:
-    """Raise ConfigError when an allowance is defined somewhere else than on the command line."""
-    elsewhere = [source or "a program" for source in defined.sources if source != COMMAND_LINE]
-    if elsewhere:
-        raise ConfigError(
-            f"{defined.allowance.name!r} is defined in {' and '.join(elsewhere)}: change it there", key=defined[0].name
-        )
+def _refuse_elsewhere(defined: Defined) -> None:
+    if defined.sources:
+        where = " and ".join(source or "a program" for source in defined.sources)
+        raise ConfigError(f"{defined.allowance.name!r} is defined in {where}: change it there", key=defined[0].name)
 
 
 def counts_alike(one: Allowance, other: Allowance) -> bool:
@@ -206,10 +204,14 @@ def _check_zone(allowance: Allowance) -> None:
 
 
 class Span(NamedTuple):
-    """An interval whose ledger rows are to be added up, per `width_ms` counted from the epoch (0: as one)."""
+    """Ledger rows to be added up: of an interval, per `width_ms` counted from the epoch (0: as one).
+
+    only: scope values that the rows must carry, as far as the store can tell cheaply; it may hand out others, too.
+    """
 
     window: Window
     width_ms: int
+    only: tuple[tuple[str, str], ...] = ()
 
 
 def spans(allowance: Allowance, holds: Iterable[Hold], now_ms: int) -> list[Span]:
@@ -218,10 +220,11 @@ def spans(allowance: Allowance, holds: Iterable[Hold], now_ms: int) -> list[Span
         return []
     windows = {window_of(allowance, hold.reserved_ms) for hold in holds}
     if allowance.shape == "calendar":
-        return [Span(window, 0) for window in {*windows, window_of(allowance, now_ms)}]
+        return [Span(window, 0, allowance.only) for window in {*windows, window_of(allowance, now_ms)}]
     current, oldest_ms = rolling_window(allowance.period, now_ms)
-    apart = [Span(window, 0) for window in windows if not oldest_ms <= window.start_ms < current.end_ms]
-    return [Span(Window(oldest_ms, current.end_ms), sub_window_ms(allowance.period)), *apart]
+    apart = [Span(window, 0, allowance.only) for window in windows if not oldest_ms <= window.start_ms < current.end_ms]
+    whole = Window(oldest_ms, current.end_ms)
+    return [Span(whole, sub_window_ms(allowance.period), allowance.only), *apart]
 
 
 class Restart(NamedTuple):

@@ -6,11 +6,12 @@ What a definition means, and what a change of it entails, `defining` decides.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import msgspec
 
 from bursar.edges.stores import bulk
+from bursar.edges.stores.bindings import Bindings
 from bursar.edges.stores.defining import (
     FORMAT,
     Carried,
@@ -22,39 +23,61 @@ from bursar.edges.stores.defining import (
     restart,
 )
 from bursar.edges.stores.holds import Hold, decode_holds, encode_hold
-from bursar.edges.stores.rows import scopes_of
+from bursar.edges.stores.rows import DIMENSIONS, scopes_of
 from bursar.edges.stores.shelving import text_of
 from bursar.errors import StoreUnavailableError
 
 _ADD_UP = """
-SELECT "provider", "model", "key", "user", "session", "tags", reserved_ms - reserved_ms % ?3 AS start_ms,
+SELECT "provider", "model", "key", "user", "session", "tags", reserved_ms - reserved_ms % :width AS start_ms,
        sum(requests), sum(charged_nano_usd), sum(carried_input), sum(carried_output)
-FROM entries WHERE reserved_ms >= ?1 AND reserved_ms < ?2 GROUP BY 1, 2, 3, 4, 5, 6, 7
+FROM entries WHERE {conditions} GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
 # Wider than any instant: everything falls in one interval.
 _AS_ONE_MS = 2**62
 
 
-def version_of(connection: sqlite3.Connection) -> int:
-    """A number that changes with every change of the definitions."""
-    return int(connection.execute("SELECT definitions FROM books").fetchone()[0])
+def read(connection: sqlite3.Connection, names: Collection[str] = ()) -> dict[str, Defined]:
+    """Definitions by name, all of them unless named. Raises StoreUnavailableError for one that a newer Bursar wrote."""
+    wanted = " WHERE name IN (SELECT value FROM json_each(?))" if names else ""
+    values = (text_of(list(names)),) if names else ()
+    rows = connection.execute(f"SELECT name, sources, format, body FROM allowances{wanted} ORDER BY name", values)  # noqa: S608
+    return {row[0]: _defined(*row) for row in rows.fetchall()}
 
 
-def read(connection: sqlite3.Connection) -> dict[str, Defined]:
-    """All definitions by name. Raises StoreUnavailableError when a newer Bursar has written one of them."""
-    defined = {}
-    for name, sources, form, body in connection.execute("SELECT * FROM allowances ORDER BY name").fetchall():
-        if form > FORMAT:
-            raise StoreUnavailableError(
-                f"the allowance {name!r} is kept in form {form}, and this Bursar knows form {FORMAT}: upgrade Bursar"
-            )
-        defined[name] = Defined(decode_allowance(body), msgspec.json.decode(sources, type=tuple[str, ...]))
-    return defined
+class Known:
+    """What a store remembers of the definitions, and how it learns what changed since."""
+
+    def __init__(self) -> None:
+        self.bindings = Bindings()
+        self.version = -1
+        self._removals = -1
+
+    def learn(self, connection: sqlite3.Connection) -> None:
+        """Read what has changed; to be called when the books have another version than this."""
+        version, removals = connection.execute("SELECT definitions, removals FROM books").fetchone()
+        if removals != self._removals:
+            # Something was removed, and what is gone has no version: begin anew.
+            self.bindings = Bindings()
+            self.version = -1
+        rows = connection.execute(
+            "SELECT name, sources, format, body FROM allowances WHERE version > ?", (self.version,)
+        ).fetchall()
+        self.bindings.put(_defined(*row).allowance for row in rows)
+        self.version, self._removals = version, removals
+
+
+def _defined(name: str, sources: str, form: int, body: str) -> Defined:
+    if form > FORMAT:
+        raise StoreUnavailableError(
+            f"the allowance {name!r} is kept in form {form}, and this Bursar knows form {FORMAT}: upgrade Bursar"
+        )
+    return Defined(decode_allowance(body), msgspec.json.decode(sources, type=tuple[str, ...]))
 
 
 def write(connection: sqlite3.Connection, change: Change, now_ms: int) -> None:
     """Carry a change out: definitions, levels and the claims of pending holds, all in the caller's transaction."""
-    removed = text_of([*change.remove, *(allowance.name for allowance in change.restart)])
+    again = [allowance.name for allowance in change.restart]
+    removed = text_of([*change.remove, *again])
     credits = {
         (name, subject, start_ms): credit
         for name, subject, start_ms, credit in connection.execute(
@@ -63,14 +86,14 @@ def write(connection: sqlite3.Connection, change: Change, now_ms: int) -> None:
             (removed,),
         ).fetchall()
     }
-    meters = {name: defined.allowance.meter for name, defined in read(connection).items()}
+    meters = {name: defined.allowance.meter for name, defined in read(connection, again).items()} if again else {}
     connection.execute("DELETE FROM levels WHERE allowance IN (SELECT value FROM json_each(?))", (removed,))
     connection.execute(
         "DELETE FROM allowances WHERE name IN (SELECT value FROM json_each(?))", (text_of(change.remove),)
     )
     for allowance, sources in change.write:
         connection.execute(
-            "INSERT INTO allowances VALUES (?1, ?2, ?3, ?4) "
+            "INSERT INTO allowances VALUES (?1, 0, ?2, ?3, ?4) "
             "ON CONFLICT (name) DO UPDATE SET sources = ?2, format = ?3, body = ?4",
             (allowance.name, text_of(sources), FORMAT, encode_allowance(allowance)),
         )
@@ -106,7 +129,16 @@ def _restart(
 
 def add_up(connection: sqlite3.Connection, span: Span) -> Iterator[Carried]:
     """What the ledger and the opening rows carry in a span, by scopes and interval."""
-    window, width_ms = span
-    values = (window.start_ms, window.end_ms, width_ms or _AS_ONE_MS)
-    for row in connection.execute(_ADD_UP, values).fetchall():
+    window, width_ms, only = span
+    values: dict[str, int | str] = {
+        "since": window.start_ms,
+        "until": window.end_ms,
+        "width": width_ms or _AS_ONE_MS,
+    }
+    conditions = ["reserved_ms >= :since", "reserved_ms < :until"]
+    for dimension, value in only:
+        if dimension in DIMENSIONS:
+            conditions.append(f'"{dimension}" = :{dimension}')
+            values[dimension] = value
+    for row in connection.execute(_ADD_UP.format(conditions=" AND ".join(conditions)), values).fetchall():
         yield Carried(scopes_of(row[:5], row[5]), *row[6:])

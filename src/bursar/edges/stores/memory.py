@@ -1,7 +1,7 @@
 """The books in memory: for tests, for trying out, and for programs whose budgets may end with the process.
 
 The same operations over the same rules as every store; what differs is only where things are kept. One process, so
-there are no leases: nothing is ever orphaned while the books exist.
+there are no leases: nothing is ever orphaned, unless a test says so.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from bursar.call.books import Balance, Fact, Operation, Outcome, UsageQuery, UsageRow
 from bursar.edges.stores.applying import apply, attempt_of
 from bursar.edges.stores.auditing import audit
-from bursar.edges.stores.bindings import Bindings, Key, window_of
+from bursar.edges.stores.bindings import Bindings, Key
 from bursar.edges.stores.defining import (
     Carried,
     Change,
@@ -27,7 +27,7 @@ from bursar.edges.stores.defining import (
 from bursar.edges.stores.holds import Hold
 from bursar.edges.stores.page import Page
 from bursar.edges.stores.rows import Row, fact_of
-from bursar.edges.stores.standing import Stored, standing, stored_of
+from bursar.edges.stores.standing import Stored, counted_from_ms, standing, stored_of
 from bursar.edges.stores.tallying import FAILED, Entry, plain_dimensions, tally
 from bursar.errors import StoreUnavailableError
 from bursar.rules.allowances import Allowance
@@ -40,10 +40,11 @@ class MemoryStore:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._defined: dict[str, Defined] = {}
-        self._bindings = Bindings(())
+        self._bindings = Bindings()
         self._levels: dict[Key, Stored] = {}
         self._holds: dict[str, Hold] = {}
         self._rows: dict[str, Row] = {}
+        self._orphans: list[str] = []
         self._closed = False
 
     def transact(self, operations: Sequence[Operation], clock: Callable[[], int]) -> list[Outcome]:
@@ -56,6 +57,8 @@ class MemoryStore:
                     page.holds[attempt_id] = self._holds[attempt_id]
                 if attempt_id in self._rows:
                     page.rows[attempt_id] = self._rows[attempt_id]
+            page.orphans = [attempt_id for attempt_id in self._orphans if attempt_id in self._holds]
+            page.holds.update((attempt_id, self._holds[attempt_id]) for attempt_id in page.orphans)
             outcomes = [apply(page, operation) for operation in operations]
             self._levels.update((key, stored_of(level)) for key, level in page.moved.items())
             self._holds.update(page.opened)
@@ -69,8 +72,13 @@ class MemoryStore:
         with self._open():
             self._change(plan(self._defined, allowances, source, ()), clock())
 
+    def orphan(self) -> None:
+        """Take everything that is held now for the holds of a process that died: the next Expire ends them."""
+        with self._open():
+            self._orphans = sorted(self._holds)
+
     def put_allowance(self, allowance: Allowance, clock: Callable[[], int]) -> None:
-        """Define one allowance from the command line. Raises ConfigError when another source defines that name."""
+        """Make or change one definition by hand. Raises ConfigError when a file defines that name: it says where."""
         with self._open():
             self._change(plan_one(self._defined, allowance), clock())
 
@@ -90,14 +98,14 @@ class MemoryStore:
     def check(self, now_ms: int) -> list[str]:
         """What does not add up, a sentence a problem; empty when all does."""
         with self._open():
-            allowances = [defined.allowance for defined in self._defined.values()]
+            allowances = self.allowances()
             return audit(allowances, self._levels, self._holds.values(), self._add_up, now_ms)
 
     def balances(self, now_ms: int, *, names: Sequence[str] = (), subject: str | None = None) -> list[Balance]:
         """Where every allowance stands in its current window, one row a subject that has been seen in it."""
         with self._open():
             found: list[Balance] = []
-            for name, defined in self._defined.items():
+            for name, defined in sorted(self._defined.items()):
                 if not names or name in names:
                     found += self._balances_of(defined.allowance, now_ms, subject)
             return found
@@ -129,7 +137,7 @@ class MemoryStore:
     def allowances(self) -> list[Allowance]:
         """Every definition, by name."""
         with self._open():
-            return [defined.allowance for defined in self._defined.values()]
+            return [defined.allowance for _, defined in sorted(self._defined.items())]
 
     def close(self) -> None:
         """Refuse further use. What the books say is gone with the store."""
@@ -159,13 +167,16 @@ class MemoryStore:
         self._levels = levels
         if gone:
             self._holds = {name: hold.claiming(tuple(claims[name])) for name, hold in self._holds.items()}
-        defined = {name: each for name, each in self._defined.items() if name not in change.remove}
-        defined.update((each.allowance.name, each) for each in change.write)
-        self._defined = dict(sorted(defined.items()))
-        self._bindings = Bindings(each.allowance for each in defined.values())
+        self._defined.update((each.allowance.name, each) for each in change.write)
+        for name in change.remove:
+            del self._defined[name]
+        if change.remove:
+            self._bindings = Bindings(each.allowance for each in self._defined.values())
+        else:
+            self._bindings.put(each.allowance for each in change.write)
 
     def _add_up(self, span: Span) -> Iterator[Carried]:
-        window, width_ms = span
+        window, width_ms, _ = span
         for row in self._rows.values():
             if row.reserved_ms in window:
                 start_ms = row.reserved_ms - row.reserved_ms % width_ms if width_ms else window.start_ms
@@ -174,13 +185,11 @@ class MemoryStore:
                 )
 
     def _balances_of(self, allowance: Allowance, now_ms: int, subject: str | None) -> list[Balance]:
-        start_ms = window_of(allowance, now_ms).start_ms
+        since_ms, until_ms = counted_from_ms(allowance, now_ms)
         levels = [
             stored
             for key, stored in sorted(self._levels.items())
-            if key[0] == allowance.name
-            and subject in (None, key[1])
-            and (key[2] == start_ms or allowance.shape == "rolling")
+            if key[0] == allowance.name and subject in (None, key[1]) and since_ms <= key[2] <= until_ms
         ]
         return standing(allowance, levels, subject, now_ms)
 

@@ -12,35 +12,29 @@ from typing import Any
 
 from bursar.call.books import Balance, Fact, UsageQuery, UsageRow
 from bursar.edges.stores import definitions
-from bursar.edges.stores.bindings import window_of
 from bursar.edges.stores.rows import DIMENSIONS, Row, fact_of
-from bursar.edges.stores.standing import Stored, standing
+from bursar.edges.stores.standing import Stored, counted_from_ms, standing
 from bursar.edges.stores.tallying import QUARTER_MS, Entry, by_time, plain_dimensions, tally
 from bursar.rules.allowances import Allowance
-from bursar.rules.windows import FOREVER_MS, rolling_window
+from bursar.rules.windows import FOREVER_MS
 
 
 def balances(connection: sqlite3.Connection, now_ms: int, names: Sequence[str], subject: str | None) -> list[Balance]:
     """Where every allowance stands now."""
     found: list[Balance] = []
-    for defined in definitions.read(connection).values():
-        allowance = defined.allowance
-        if not names or allowance.name in names:
-            found += _balances_of(connection, allowance, now_ms, subject)
+    for defined in definitions.read(connection, names).values():
+        found += _balances_of(connection, defined.allowance, now_ms, subject)
     return found
 
 
 def _balances_of(
     connection: sqlite3.Connection, allowance: Allowance, now_ms: int, subject: str | None
 ) -> list[Balance]:
-    window = window_of(allowance, now_ms)
-    since_ms = window.start_ms
-    if allowance.shape == "rolling" and allowance.period is not None:
-        since_ms = rolling_window(allowance.period, now_ms)[1]
+    since_ms, until_ms = counted_from_ms(allowance, now_ms)
     rows = connection.execute(
         "SELECT * FROM levels WHERE allowance = ?1 AND start_ms BETWEEN ?2 AND ?3 AND (?4 IS NULL OR subject = ?4) "
         "ORDER BY subject, start_ms",
-        (allowance.name, since_ms, window.start_ms, subject),
+        (allowance.name, since_ms, until_ms, subject),
     ).fetchall()
     return standing(allowance, [Stored(*row) for row in rows], subject, now_ms)
 

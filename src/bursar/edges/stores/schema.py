@@ -2,7 +2,7 @@
 
 holds: attempts in flight. levels: what every allowance has spent and holds, by subject and window. ledger: one row an
 attempt that ended. openings: what pruning has folded, so that no sum ever changes. allowances: the definitions; every
-change to them raises `books.definitions`, by which a process knows that what it remembers of them is still true.
+change of one raises `books.definitions`, by which a process knows whether what it remembers of them is still true.
 """
 
 from __future__ import annotations
@@ -18,22 +18,33 @@ APPLICATION_ID = 0x42525352
 
 _ACCOUNTS = '"provider", "model", "key", "user", "session", "tags"'
 
+# A process reads again only what has a higher version than what it knows.
+_RAISE = """
+    UPDATE books SET definitions = definitions + 1;
+    UPDATE allowances SET version = (SELECT definitions FROM books) WHERE name = NEW.name;
+"""
+
 # Column names of this package are all that is put into it.
 _TABLES = f"""
 CREATE TABLE books (
     id INTEGER PRIMARY KEY CHECK (id = 1),
-    definitions INTEGER NOT NULL
+    definitions INTEGER NOT NULL,
+    removals INTEGER NOT NULL
 );
-INSERT INTO books VALUES (1, 1);
+INSERT INTO books VALUES (1, 1, 0);
 CREATE TABLE allowances (
     name TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
     sources TEXT NOT NULL,
     format INTEGER NOT NULL,
     body TEXT NOT NULL
 ) WITHOUT ROWID;
-CREATE TRIGGER allowance_added AFTER INSERT ON allowances BEGIN UPDATE books SET definitions = definitions + 1; END;
-CREATE TRIGGER allowance_changed AFTER UPDATE ON allowances BEGIN UPDATE books SET definitions = definitions + 1; END;
-CREATE TRIGGER allowance_removed AFTER DELETE ON allowances BEGIN UPDATE books SET definitions = definitions + 1; END;
+CREATE INDEX allowances_version ON allowances (version);
+CREATE TRIGGER allowance_added AFTER INSERT ON allowances BEGIN {_RAISE} END;
+CREATE TRIGGER allowance_changed AFTER UPDATE OF sources, format, body ON allowances BEGIN {_RAISE} END;
+CREATE TRIGGER allowance_removed AFTER DELETE ON allowances BEGIN
+    UPDATE books SET definitions = definitions + 1, removals = removals + 1;
+END;
 CREATE TABLE owners (
     id TEXT PRIMARY KEY,
     pid INTEGER NOT NULL,
@@ -81,6 +92,7 @@ CREATE TABLE openings (
     carried_output INTEGER NOT NULL
 );
 CREATE INDEX openings_time ON openings (reserved_ms);
+CREATE INDEX openings_session ON openings ("session", reserved_ms) WHERE "session" IS NOT NULL;
 CREATE VIEW entries AS
 SELECT reserved_ms, {_ACCOUNTS}, ending, would_refuse, 1 AS calls, cost_nano_usd IS NULL AS unknown_cost_calls,
     requests, charged_nano_usd, CASE WHEN certain THEN charged_nano_usd ELSE 0 END AS certain_nano_usd,

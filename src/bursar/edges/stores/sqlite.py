@@ -15,9 +15,9 @@ from pathlib import Path
 from bursar.call.books import Balance, Expire, Expired, Fact, Operation, Outcome, Renew, Reserve, UsageQuery, UsageRow
 from bursar.edges.stores import definitions, reads
 from bursar.edges.stores.applying import apply, attempt_of, foreseen_keys, needed_keys
-from bursar.edges.stores.bindings import Bindings
 from bursar.edges.stores.connections import Connections
 from bursar.edges.stores.defining import plan, plan_one, plan_removal, topped_up
+from bursar.edges.stores.definitions import Known
 from bursar.edges.stores.filesystems import MOUNTINFO
 from bursar.edges.stores.locks import Locking, locking_for
 from bursar.edges.stores.owners import Owner
@@ -73,8 +73,7 @@ class SqliteStore:
             busy_timeout_ms=busy_timeout_ms,
             mountinfo=mountinfo,
         )
-        self._bindings = Bindings(())
-        self._version = -1
+        self._known = Known()
         self._last_commit_ms = 0
         try:
             self.recovered = self._recover()
@@ -103,9 +102,9 @@ class SqliteStore:
                 definitions.write(connection, change, now_ms)
 
     def put_allowance(self, allowance: Allowance, clock: Callable[[], int]) -> None:
-        """Define one allowance from the command line. Raises ConfigError when another source defines that name."""
+        """Make or change one definition by hand. Raises ConfigError when a file defines that name: it says where."""
         with self._connections.committing() as connection:
-            change = plan_one(definitions.read(connection), allowance)
+            change = plan_one(definitions.read(connection, [allowance.name]), allowance)
             definitions.write(connection, change, clock())
 
     def remove_allowance(self, name: str, clock: Callable[[], int]) -> None:
@@ -182,16 +181,15 @@ class SqliteStore:
 
     def _load(self, connection: sqlite3.Connection, operations: Sequence[Operation], now_ms: int) -> Page:
         """A page with what the operations need, and with the lease that its reservations stand under."""
-        page = Page(SqlShelf(connection), self._bindings, now_ms, self._owner.id)
+        page = Page(SqlShelf(connection), self._known.bindings, now_ms, self._owner.id)
         attempt_ids = [attempt_id for operation in operations if (attempt_id := attempt_of(operation))]
         keys = list({key: None for operation in operations for key in foreseen_keys(page, operation)})
         opening = open_page(connection, self._owner.id, attempt_ids, keys)
-        if opening.definitions == self._version:
+        if opening.definitions == self._known.version:
             page.foresee(keys, opening.levels)
         else:
-            defined = definitions.read(connection)
-            self._bindings = page.bindings = Bindings(each.allowance for each in defined.values())
-            self._version = opening.definitions
+            self._known.learn(connection)
+            page.bindings = self._known.bindings
         page.holds = {hold.attempt_id: hold for hold in opening.holds}
         if opening.rows:
             page.rows = {row.attempt_id: row for row in rows_of(connection, opening.rows)}

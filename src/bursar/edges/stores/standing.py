@@ -72,12 +72,20 @@ def rolling_balance(allowance: Allowance, subject: str, used: Iterable[tuple[int
     spent = held = 0
     newest_ms = oldest_ms
     for start_ms, more_spent, more_held in used:
-        if oldest_ms <= start_ms <= current.start_ms:
+        if oldest_ms <= start_ms <= current.start_ms and (more_spent or more_held):
             spent += more_spent
             held += more_held
             newest_ms = max(newest_ms, start_ms)
     resets_at_ms = newest_ms + sub_window_ms(period) * (SUB_WINDOWS + 1)
     return Balance(allowance.name, subject, allowance.meter, period, spent, held, allowance.capacity, resets_at_ms)
+
+
+def counted_from_ms(allowance: Allowance, now_ms: int) -> tuple[int, int]:
+    """The starts of the first and the last (sub-)window of an allowance that count now."""
+    start_ms = window_of(allowance, now_ms).start_ms
+    if allowance.shape == "rolling" and allowance.period is not None:
+        return rolling_window(allowance.period, now_ms)[1], start_ms
+    return start_ms, start_ms
 
 
 def standing(allowance: Allowance, levels: Sequence[Stored], subject: str | None, now_ms: int) -> list[Balance]:
