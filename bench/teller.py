@@ -1,6 +1,6 @@
 """Reserve + settle through the teller on SQLite at synchronous=FULL, three budgets: pairs a second and latency.
 
-    python bench/teller.py [--pairs 40000] [--json]
+    python -m bench.teller [--pairs 40000] [--json]
 
 Async callers on one loop, each reserving and settling in turn; the lone caller is the same with one. Latency is of one
 operation (a reserve or a settle), as its caller sees it. CPU is of the whole process, callers and teller together.
@@ -8,17 +8,15 @@ operation (a reserve or a settle), as its caller sees it. CPU is of the whole pr
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import os
-import platform
 import statistics
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from bench.report import arguments, show
 from bursar.call.books import Fact, Granted, Reserve, Settle
 from bursar.edges.stores.sqlite import SqliteStore
 from bursar.edges.teller import Teller
@@ -114,24 +112,14 @@ def measure(pairs: int, callers: list[int], folder: Path) -> list[dict[str, Any]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--pairs", type=int, default=40_000)
     parser.add_argument("--callers", type=int, nargs="*", default=[1, 64, 256])
     parser.add_argument("--folder", type=Path, help="where the books lie (default: a temporary folder here)")
-    parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=asked.folder or Path.cwd()) as folder:
         results = measure(asked.pairs, asked.callers, Path(folder))
-    report = {
-        "bench": "teller",
-        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
-        "runs": results,
-    }
-    if asked.json:
-        print(json.dumps(report))
-        return
-    for row in results:
-        print("  ".join(f"{name} {value}" for name, value in row.items()))
+    show("teller", {f"callers_{row['callers']}": row for row in results}, as_json=asked.json)
 
 
 if __name__ == "__main__":

@@ -34,10 +34,10 @@ def stream_parts(chunks: int) -> list[bytes]:
     """The head, `chunks` chunks of about 240 bytes, the usage chunk and the terminator, as they go over the wire."""
     frame = {"id": "chatcmpl-bench", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o-mini-2024-07-18"}
     events = [
-        {**frame, "choices": [{"index": 0, "delta": {"content": f" river {n}"}, "logprobs": None, "finish_reason": None}]}
-        for n in range(chunks - 1)
+        {**frame, "choices": [{"index": 0, "delta": {"content": f" river {number}"}, "finish_reason": None}]}
+        for number in range(chunks - 1)
     ]
-    events.append({**frame, "choices": [{"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop"}]})
+    events.append({**frame, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     events.append({**frame, "choices": [], "usage": USAGE})
     payloads = [b"data: " + json.dumps(event).encode() + b"\n\n" for event in events] + [b"data: [DONE]\n\n"]
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -45,11 +45,12 @@ def stream_parts(chunks: int) -> list[bytes]:
 
 
 class Provider(asyncio.Protocol):
-    """One connection: whole replies at once, streams a chunk every `CHUNK_SECONDS`, so that the client wakes for each."""
+    """One connection: whole replies at once, streams a chunk every `seconds`, or all of a stream in one write for 0."""
 
-    def __init__(self, whole: bytes, parts: list[bytes]) -> None:
+    def __init__(self, whole: bytes, parts: list[bytes], seconds: float) -> None:
         self.whole = whole
         self.parts = parts
+        self.seconds = seconds
         self.buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -65,20 +66,23 @@ class Provider(asyncio.Protocol):
         if len(body) >= length:
             self.buffer = b""
             if b'"stream":true' in body.replace(b" ", b""):
-                self.send(0)
+                if self.seconds:
+                    self.send(0)
+                else:
+                    self.transport.write(b"".join(self.parts))
             else:
                 self.transport.write(self.whole)
 
     def send(self, part: int) -> None:
         if part < len(self.parts) and not self.transport.is_closing():
             self.transport.write(self.parts[part])
-            asyncio.get_running_loop().call_later(CHUNK_SECONDS, self.send, part + 1)
+            asyncio.get_running_loop().call_later(self.seconds, self.send, part + 1)
 
 
-def _serve(pipe: Connection, chunks: int) -> None:
+def _serve(pipe: Connection, chunks: int, seconds: float) -> None:
     async def run() -> None:
         whole, parts = whole_reply(), stream_parts(chunks)
-        server = await asyncio.get_running_loop().create_server(lambda: Provider(whole, parts), "127.0.0.1", 0)
+        server = await asyncio.get_running_loop().create_server(lambda: Provider(whole, parts, seconds), "127.0.0.1", 0)
         pipe.send(server.sockets[0].getsockname()[1])
         await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
 
@@ -86,10 +90,10 @@ def _serve(pipe: Connection, chunks: int) -> None:
 
 
 @contextmanager
-def upstream(chunks: int = 100) -> Iterator[str]:
-    """Run the provider; its base URL."""
+def upstream(chunks: int = 100, seconds: float = CHUNK_SECONDS) -> Iterator[str]:
+    """Run the provider; its base URL. Streams have `chunks` chunks, `seconds` apart."""
     ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, chunks), daemon=True)
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, chunks, seconds), daemon=True)
     process.start()
     try:
         yield f"http://127.0.0.1:{ours.recv()}/v1"
