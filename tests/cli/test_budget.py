@@ -158,3 +158,13 @@ def test_it_fits_80_columns(bursar: Bursar, folder: Path) -> None:
     store.close()
     bursar("budget", "set", "observed-budget", "--usd", "0.1", "--mode", "observe", "--per", "month")
     assert max(map(len, bursar("budget", "list").stdout.splitlines())) <= 80
+
+
+def test_a_file_that_has_changed_since_is_noted(bursar: Bursar, folder: Path, file: Path) -> None:
+    old = Allowance("everything", "nano_usd", 10**9, "calendar", "day", source=str(file))
+    books(folder / "bursar.db", old, source=str(file)).close()
+    ended = bursar("budget", "list")
+    assert listed(bursar)["everything"]["limit"] == 10**9  # what calls are decided by
+    assert "everything: the file says $5.00 a day; the next program that starts enters that" in ended.stderr
+    assert "the file says $5.00 a day" in bursar("budget", "show", "everything").stderr
+    assert "teams: the file says $2.00 a month" in ended.stderr

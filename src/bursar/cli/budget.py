@@ -6,6 +6,7 @@ What a file or a program defines is read-only here; the error says where it is d
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -39,11 +40,11 @@ def budget() -> None:
 
 
 class Standing(NamedTuple):
-    """What a command shows: the allowances by name, where they stand, and those that only the file has."""
+    """What a command shows: the allowances by name, where they stand, and what the file says and the books do not."""
 
     allowances: dict[str, Allowance]
     balances: list[Balance]
-    unused: set[str]
+    unentered: dict[str, Allowance]
 
 
 @click.command("list")
@@ -65,8 +66,13 @@ def list_budgets(config: Path | None, books: str | None, as_json: bool) -> None:
     for name, allowance in standing.allowances.items():
         if name not in seen:
             note(f"{name}: each {allowance.each} has {_capacity(allowance)}; no calls in this window yet.")
-    if standing.unused:
-        note(f"Not in the books yet, and entered by the next program that starts: {', '.join(sorted(standing.unused))}")
+    note_unentered(standing)
+
+
+def note_unentered(standing: Standing) -> None:
+    """Say where the file has something else than the books, by which calls are decided."""
+    for name, allowance in standing.unentered.items():
+        note(f"{name}: the file says {_capacity(allowance)}; the next program that starts enters that into the books.")
 
 
 @click.command("show")
@@ -101,6 +107,7 @@ def show(name: str, config: Path | None, books: str | None, as_json: bool) -> No
         draw_balances(balances, standing.allowances, ZoneInfo(settings.time_zone))
     else:
         click.echo("No calls in this window yet.")
+    note_unentered(standing._replace(unentered={each: one for each, one in standing.unentered.items() if each == name}))
 
 
 def standing_of(settings: Settings) -> Standing:
@@ -109,16 +116,23 @@ def standing_of(settings: Settings) -> Standing:
         with open_books(settings) as store:
             known = {allowance.name: allowance for allowance in store.allowances()}
             balances = store.balances(now_ms())
-        missing = [allowance for allowance in settings.allowances if allowance.name not in known]
+        unentered = {one.name: one for one in settings.allowances if _differs(one, known.get(one.name))}
     else:
         has_books(settings)
-        known, balances, missing = {}, [], list(settings.allowances)
+        known, balances = {}, []
+        unentered = {}
+    missing = [allowance for allowance in settings.allowances if allowance.name not in known]
     from bursar.edges.stores.memory import MemoryStore
 
     untouched = MemoryStore()
     untouched.define(missing, settings.source, now_ms)
     allowances = known | {allowance.name: allowance for allowance in missing}
-    return Standing(allowances, [*balances, *untouched.balances(now_ms())], {one.name for one in missing})
+    return Standing(allowances, [*balances, *untouched.balances(now_ms())], unentered)
+
+
+def _differs(filed: Allowance, entered: Allowance | None) -> bool:
+    """Whether the books lack what the file says, or have it otherwise; by whom it was entered does not matter."""
+    return entered is None or replace(filed, source="") != replace(entered, source="")
 
 
 def draw_balances(balances: Sequence[Balance], allowances: dict[str, Allowance], zone: ZoneInfo) -> None:
