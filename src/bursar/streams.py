@@ -24,11 +24,17 @@ class Gathered:
         self._seen: list[bytes] = []
         self._pending: deque[bytes] = deque()
         self._reply: Reply | None = None
+        self._entered = False
 
     @property
     def reply(self) -> Reply | None:
         """The whole reply with cost and receipt, once the stream has ended; None before."""
         return self._reply
+
+    def _entering(self) -> None:
+        if self._entered:
+            raise InvalidRequestError("a stream is entered once: each is a request of its own")
+        self._entered = True
 
     def _first_of(self, payloads: list[bytes]) -> Delta:
         """The first delta of what has just arrived; the others wait for their turn."""
@@ -38,11 +44,11 @@ class Gathered:
         return Delta(payloads[0])
 
     def _finish(self, result: Any) -> None:
-        self._reply = Reply.of_stream(result, self._seen)
+        self._reply = self._reply or Reply.of_stream(result, self._seen)
 
     def _interrupted(self, error: StreamInterruptedError) -> None:
         """Give the error the partial reply, decoded."""
-        if error.reply is not None:
+        if self._reply is None and error.reply is not None:
             self._reply = error.reply = Reply.of_stream(error.reply, self._seen)
 
 
@@ -55,6 +61,7 @@ class Stream(Gathered):
         self._relay: BlockingRelay | None = None
 
     def __enter__(self) -> Self:
+        self._entering()
         self._relay = self._start()
         return self
 
@@ -73,8 +80,6 @@ class Stream(Gathered):
         relay = self._relay
         if relay is None:
             raise InvalidRequestError(_NOT_OPEN)
-        if self._reply is not None:
-            raise StopIteration
         try:
             payloads = relay.pull()
         except StreamInterruptedError as error:
@@ -106,6 +111,7 @@ class AsyncStream(Gathered):
         return self
 
     async def __aenter__(self) -> Self:
+        self._entering()
         self._relay = await self._start()
         return self
 
@@ -124,8 +130,6 @@ class AsyncStream(Gathered):
         relay = self._relay
         if relay is None:
             raise InvalidRequestError(_NOT_OPEN)
-        if self._reply is not None:
-            raise StopAsyncIteration
         try:
             payloads = await relay.pull()
         except StreamInterruptedError as error:

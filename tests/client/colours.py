@@ -64,6 +64,17 @@ class Teller:
         """Rows of the ledger."""
         return self.client._engine.store.attempts(call_id=call_id)
 
+    @property
+    def drain(self) -> Any:
+        """Who reads on the streams that were left."""
+        made: Any = self.client._driver_made
+        assert made is not None
+        return made.drain
+
+    async def drained(self, *, seconds: float = 10) -> None:
+        """Wait for all that was left; cut what takes longer."""
+        await self._do(self.drain.close, seconds)
+
     def seats(self) -> int:
         """Connections in use."""
         return sum(pool.seats_in_use for pool in self.client.pools().values())

@@ -39,8 +39,8 @@ def answer(body: bytes, status: str = "200 OK", content_type: str = "application
 
 @dataclass
 class RawServer:
-    """`replies` are used up in order, the last one for ever; after one that ends in None nothing more is sent and the
-    connection is closed.
+    """`replies` are used up in order, the last one for ever. Where a request has the header x-cut, the connection is
+    closed after so many bytes of its reply.
     """
 
     url: str = ""
@@ -56,9 +56,11 @@ class RawServer:
                 headers = {name.lower(): value.strip() for name, _, value in (one.partition(":") for one in lines)}
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 self.received.append(Received(first.split()[1], headers, body))
-                writer.write(self.replies.pop(0) if len(self.replies) > 1 else self.replies[0])
+                reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+                cut = int(headers.get("x-cut", len(reply)))
+                writer.write(reply[:cut])
                 await writer.drain()
-                if self.closing:
+                if self.closing or cut < len(reply):
                     break
         writer.close()
 

@@ -87,7 +87,8 @@ async def test_whatever_a_provider_does_the_books_are_never_below_its_bill(
     with sim.faults(fault):
         async with opened(colour, sim.config(), budget_usd=5) as llm:
             ask: Any = llm.stream if streamed else llm.chat
-            (outcome,) = await asyncio.gather(ask("[[tokens=8]]", model=model, max_tokens=50), return_exceptions=True)
+            asked = ask("[[tokens=8]]", model=model, max_tokens=50)
+            outcome: Any = (await asyncio.gather(asked, return_exceptions=True))[0]
             check_books(llm, sim)
             assert len(llm.facts()) == 1
             if isinstance(outcome, BaseException):

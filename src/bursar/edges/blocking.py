@@ -15,9 +15,9 @@ from bursar.call.exchange import Failed
 from bursar.call.flow import Result
 from bursar.call.plan import Plan
 from bursar.edges.drain import BlockingDrain
-from bursar.edges.run import GONE, Run
+from bursar.edges.run import GONE, LEFT, Run
 from bursar.edges.teller import Teller
-from bursar.errors import BursarError
+from bursar.errors import BursarError, InvalidRequestError
 
 if TYPE_CHECKING:
     from bursar.edges.http.blocking import BlockingTransport
@@ -38,6 +38,18 @@ class BlockingRun(Run):
 
     def advance(self, outcome: Any) -> Result | BlockingRelay:
         """Send an outcome in and go on to the next Relay, or to the end. Raises BursarError, or the interrupt."""
+        try:
+            return self._advance(outcome)
+        except BursarError:
+            raise
+        except BaseException:
+            # An interrupt can come between any two steps, inside the flow too.
+            self.abandon()
+            if self.body is not None:
+                self.body.close()
+            raise
+
+    def _advance(self, outcome: Any) -> Result | BlockingRelay:
         while True:
             try:
                 effect = self.flow.send(outcome)
@@ -61,20 +73,24 @@ class BlockingRun(Run):
                 outcome = error
             except BaseException as interrupt:
                 self.interrupt = interrupt
-                outcome = self.cut(effect)
+                # Repeating a settle or a void that had been queued already changes nothing.
+                outcome = self.unattended(effect)
 
     def _perform(self, effect: Effect) -> Any:
         driver = self.driver
         if isinstance(effect, Seat):
             return self._sit(effect)
         if isinstance(effect, Admit):
-            return driver.teller.ask_blocking(effect.reserve, effect.until_ms)
+            self.reserving(effect.reserve)
+            return self.reserved(driver.teller.ask_blocking(effect.reserve, effect.until_ms))
         if isinstance(effect, Open):
             outcome, self.body = driver.transport.open(effect.exchange, self.progress, self.take_seat())
             return outcome
         if isinstance(effect, Unseat):
             return self.release_seat()
-        return driver.teller.ask_blocking(effect)  # type: ignore[arg-type]
+        outcome = driver.teller.ask_blocking(effect)  # type: ignore[arg-type]
+        self.held_by = ""
+        return outcome
 
     def _sit(self, effect: Seat) -> bool | Failed:
         transport = self.driver.transport
@@ -99,17 +115,16 @@ class BlockingRelay:
         self._first_token_ms: int | None = None
         self._left = False
         self._ended = False
+        self._error: BursarError | None = None
         self.reader = reader
         self.result: Result | None = None
 
     def pull(self) -> list[bytes]:
         """The payloads that have arrived, at least one; [] at the end, when `result` is set. Raises BursarError."""
+        if self._ended or self._left:
+            return self._afterwards()
         while not self.reader.done:
-            try:
-                data = self._body.read()
-            except BaseException:
-                self.leave()
-                raise
+            data = self._body.read()
             if not isinstance(data, bytes) or not data:
                 self._end(data or None)
                 return []
@@ -160,9 +175,21 @@ class BlockingRelay:
             return
         self._ended = True
         self._body.close()
-        result = self._run.advance(Streamed(failed, self._first_token_ms))
+        try:
+            result = self._run.advance(Streamed(failed, self._first_token_ms))
+        except BursarError as error:
+            self._error = error
+            raise
         assert isinstance(result, Result)
         self.result = result
+
+    def _afterwards(self) -> list[bytes]:
+        """What a pull says once the stream is over."""
+        if self._error is not None:
+            raise self._error
+        if self.result is None:
+            raise InvalidRequestError(LEFT)
+        return []
 
 
 class BlockingDriver:

@@ -18,13 +18,13 @@ from bursar.call.exchange import Failed
 from bursar.call.flow import Result
 from bursar.call.plan import Plan
 from bursar.edges.drain import AsyncDrain
-from bursar.edges.run import GONE, Run
+from bursar.edges.run import GONE, LEFT, Run
 from bursar.edges.teller import Teller
-from bursar.errors import BursarError
+from bursar.errors import BursarError, InvalidRequestError
 
 if TYPE_CHECKING:
-    from bursar.edges.http.asynchronous import AsyncTransport
     from bursar.edges.http.async_body import AsyncBody
+    from bursar.edges.http.asynchronous import AsyncTransport
     from bursar.wire.dialect import StreamReader
 
 # After its terminator a stream has only the end of its body left; a server that keeps it open is not waited for.
@@ -41,7 +41,8 @@ class AsyncRun(Run):
         self.driver = driver
         self.body: AsyncBody | None = None
         self.opened = False
-        self.cancelled = False
+        # How it was cut: cancelled, or (a loop that was closed under its tasks) thrown away.
+        self.cancelled: type[BaseException] | None = None
 
     async def advance(self, outcome: Any) -> Result | AsyncRelay:
         """Send an outcome in and go on to the next Relay, or to the end. Raises BursarError or CancelledError."""
@@ -50,12 +51,12 @@ class AsyncRun(Run):
                 effect = self.flow.send(outcome)
             except StopIteration as stop:
                 if self.cancelled:
-                    raise asyncio.CancelledError from None
+                    raise self.cancelled from None
                 result: Result = stop.value
                 return result
             except BursarError:
                 if self.cancelled:
-                    raise asyncio.CancelledError from None
+                    raise self.cancelled from None
                 raise
             if type(effect) is Relay:
                 return AsyncRelay(self, effect.reader)
@@ -64,8 +65,8 @@ class AsyncRun(Run):
                 continue
             try:
                 outcome = await self._perform(effect)
-            except asyncio.CancelledError:
-                self.cancelled = True
+            except (asyncio.CancelledError, GeneratorExit) as cancel:
+                self.cancelled = type(cancel)
                 outcome = self.cut(effect)
 
     async def _perform(self, effect: Effect) -> Any:
@@ -74,7 +75,9 @@ class AsyncRun(Run):
         if kind is Seat:
             return await self._sit(effect)  # type: ignore[arg-type]
         if kind is Admit:
-            return await _answered(driver.teller, effect.reserve, effect.until_ms)  # type: ignore[union-attr]
+            reserve, until_ms = effect.reserve, effect.until_ms  # type: ignore[union-attr]
+            self.reserving(reserve)
+            return self.reserved(await _answered(driver.teller, reserve, until_ms))
         if kind is Open:
             self.opened = True
             exchange, seat = effect.exchange, self.take_seat()  # type: ignore[union-attr]
@@ -82,7 +85,9 @@ class AsyncRun(Run):
             return outcome
         if kind is Unseat:
             return self.release_seat()
-        return await _answered(driver.teller, effect, 0)
+        outcome = await _answered(driver.teller, effect, 0)
+        self.held_by = ""
+        return outcome
 
     async def _sit(self, effect: Seat) -> bool | Failed:
         transport = self.driver.transport
@@ -100,7 +105,7 @@ class AsyncRun(Run):
 class AsyncRelay:
     """An open stream. Pulling moves bytes without waking the flow; its end, its error and leaving it do."""
 
-    __slots__ = ("_body", "_first_token_ms", "_left", "_run", "reader", "result")
+    __slots__ = ("_body", "_ended", "_error", "_first_token_ms", "_left", "_run", "reader", "result")
 
     def __init__(self, run: AsyncRun, reader: StreamReader) -> None:
         assert run.body is not None
@@ -108,18 +113,21 @@ class AsyncRelay:
         self._body = run.body
         self._first_token_ms: int | None = None
         self._left = False
+        self._ended = False
+        self._error: BursarError | None = None
         self.reader = reader
         self.result: Result | None = None
 
     async def pull(self) -> list[bytes]:
-        """The payloads that have arrived, at least one; [] at the end, when `result` is set. Raises BursarError."""
+        """The payloads that have arrived, at least one; [] at the end, when `result` is set. Raises BursarError.
+
+        A pull that is cancelled loses nothing: the stream goes on until it is left.
+        """
+        if self._ended or self._left:
+            return self._afterwards()
         reader, body = self.reader, self._body
         while not reader.done:
-            try:
-                data = await body.read()
-            except asyncio.CancelledError:
-                self.leave()
-                raise
+            data = await body.read()
             if not isinstance(data, bytes) or not data:
                 await self._end(data or None)
                 return []
@@ -133,7 +141,7 @@ class AsyncRelay:
 
     def leave(self) -> None:
         """The caller wants no more: the drain reads the rest, or cuts. Idempotent; never waits."""
-        if not self._left and self.result is None:
+        if not self._left and not self._ended:
             self._left = True
             self._run.caller.gone = not self.reader.done
             self._run.driver.drain.adopt_stream(self)
@@ -148,27 +156,40 @@ class AsyncRelay:
                     return
                 self.reader.feed(data)
             await self._end(None)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
             self.cut()
 
     def cut(self) -> None:
         """Close the connection and settle at once, without waiting: nobody knows what the rest would have said."""
-        if self.result is None and not self._run.cancelled:
+        if not self._ended:
+            self._ended = True
             self._body.close()
-            self._run.cancelled = True
+            self._run.cancelled = asyncio.CancelledError
             run_at_once(self._run.advance(Streamed(Failed("cancelled", True, GONE), self._first_token_ms)))
 
     async def _end(self, failed: Failed | None) -> None:
-        if self.result is not None or self._run.cancelled:
+        if self._ended:
             return
-        self._left = True
+        self._ended = True
         if self.reader.done:
             await self._read_tail()
         else:
             self._body.close()
-        result = await self._run.advance(Streamed(failed, self._first_token_ms))
+        try:
+            result = await self._run.advance(Streamed(failed, self._first_token_ms))
+        except BursarError as error:
+            self._error = error
+            raise
         assert isinstance(result, Result)
         self.result = result
+
+    def _afterwards(self) -> list[bytes]:
+        """What a pull says once the stream is over."""
+        if self._error is not None:
+            raise self._error
+        if self.result is None:
+            raise InvalidRequestError(LEFT)
+        return []
 
     async def _read_tail(self) -> None:
         try:
@@ -179,9 +200,8 @@ class AsyncRelay:
                         break
         except TimeoutError:
             pass
-        except asyncio.CancelledError:
-            self._body.close()
-            self._run.cancelled = True
+        except (asyncio.CancelledError, GeneratorExit) as cancel:
+            self._run.cancelled = type(cancel)
         self._body.close()
 
 
@@ -200,9 +220,10 @@ class AsyncDriver:
         task = asyncio.get_running_loop().create_task(run.advance(None))
         try:
             return await asyncio.shield(task)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
             run.caller.gone = True
-            self.drain.adopt(task, worth_it=run.opened)
+            if not task.get_loop().is_closed():
+                self.drain.adopt(task, worth_it=run.opened)
             raise
 
 

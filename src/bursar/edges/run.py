@@ -1,11 +1,17 @@
-"""What both drivers keep of a call under way, and how its remaining effects are performed once it was cut."""
+"""What both drivers keep of a call under way, and how its remaining effects are performed once it was cut.
+
+Nothing held outlives its run: one that is dropped unfinished (an interrupt inside the flow, a stream that nobody left,
+an event loop that was closed under it) ends its hold when it is forgotten.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from bursar.call.books import Ended, Settle, Void
+from bursar.call.books import Ended, Granted, Reserve, Settle, Void
+from bursar.call.conclude import Timing, conclude_failed
 from bursar.call.effects import Admit, Effect, Open, Seat, Unseat
 from bursar.call.events import Observer
 from bursar.call.exchange import Failed, Progress
@@ -15,19 +21,57 @@ from bursar.edges.teller import Teller
 from bursar.errors import BursarError, RefusedError
 
 GONE = "the caller went away"
+LEFT = "this stream was left; what still came of it went into the books alone"
 
 
 class Run:
-    """The generator of one call, and what it holds of the edges: a seat, and what was sent."""
+    """The generator of one call, and what it holds of the edges: a seat, what was sent, and the money.
 
-    __slots__ = ("caller", "flow", "progress", "seat", "teller")
+    held_by: the id of the attempt that holds money, or may; "" for none. grant: what it was granted, once known.
+    """
+
+    __slots__ = ("caller", "clock", "flow", "grant", "held_by", "plan", "progress", "seat", "teller")
 
     def __init__(self, teller: Teller, clock: Callable[[], int], plan: Plan, observe: Observer) -> None:
         self.teller = teller
+        self.clock = clock
+        self.plan = plan
+        self.held_by = ""
+        self.grant: Granted | None = None
         self.caller = Caller()
         self.flow: Flow = govern(plan, self.caller, clock, observe)
         self.progress = Progress()
         self.seat: Any = None
+
+    def reserving(self, reserve: Reserve) -> None:
+        """From now on this attempt may hold money."""
+        self.held_by, self.grant = reserve.attempt_id, None
+
+    def reserved(self, outcome: Any) -> Any:
+        """Note how it ended, and pass it on."""
+        if type(outcome) is Granted:
+            self.grant = outcome
+        else:
+            self.held_by = ""
+        return outcome
+
+    def abandon(self) -> None:
+        """Give back what an unfinished call holds: void what was provably not sent, charge the rest at its bound."""
+        self.release_seat()
+        attempt_id, self.held_by = self.held_by, ""
+        if not attempt_id:
+            return
+        with contextlib.suppress(BursarError):
+            if self.progress.sent and self.grant is not None:
+                timing = Timing(self.grant.at_ms, self.clock())
+                cut = conclude_failed(self.plan, self.grant, Failed("cancelled", True, GONE), timing)
+                self.teller.tell(Settle(cut.fact))
+            else:
+                self.teller.tell(Void(attempt_id))
+
+    def __del__(self) -> None:
+        if self.held_by or self.seat is not None:
+            self.abandon()
 
     def take_seat(self) -> Any:
         """Pass the seat on to who uses it."""
@@ -47,8 +91,10 @@ class Run:
         if isinstance(effect, Admit):
             return RefusedError(GONE)
         if isinstance(effect, Open):
+            self.release_seat()
             return Failed("cancelled", self.progress.sent, GONE)
         # Settles and voids had been queued before they were waited for: they take effect all the same.
+        self.held_by = ""
         return Ended("", changed=False)
 
     def unattended(self, effect: Effect) -> Any:
@@ -58,6 +104,7 @@ class Run:
                 self.teller.tell(effect)
             except BursarError as error:
                 return error
+            self.held_by = ""
             return Ended("", changed=False)
         if isinstance(effect, Unseat):
             return self.release_seat()

@@ -104,7 +104,7 @@ class Teller:
         self._put(ticket)
         try:
             outcome = await ticket.future
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
             self._abandon(ticket)
             raise
         if isinstance(outcome, BursarError):
@@ -116,9 +116,11 @@ class Teller:
         ticket = Ticket(operation, until_ms)
         ticket.lock = threading.Lock()
         ticket.lock.acquire()
-        self._put(ticket)
         try:
+            self._put(ticket)
             ticket.lock.acquire()
+        except BursarError:
+            raise
         except BaseException:
             self._abandon(ticket)
             raise

@@ -1,7 +1,8 @@
 """Where denied calls wait: one queue per binding allowance and subject, first come first served.
 
 Only the heads of the queues are tried again, as many as releases could have made room for; whoever is granted, or
-refused for good, makes way for the next. Bounded in all. It decides nothing about money: the store does, each time a head is tried.
+refused for good, makes way for the next. Bounded in all. It decides nothing about money: the store does, each time a
+head is tried.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class WaitingRoom:
         return True
 
     def made_way(self, ticket: Ticket, now_ms: int) -> None:
-        """A ticket that had been parked got what it waited for, or never will: the next of its queue may try at once."""
+        """A parked ticket got what it waited for, or never will: the next of its queue may try at once."""
         if ticket.parked_at in self._queues:
             self._due_ms[ticket.parked_at] = now_ms
 
