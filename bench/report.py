@@ -23,6 +23,5 @@ def show(bench: str, figures: dict[str, Any], *, as_json: bool) -> None:
         print(json.dumps(report))
         return
     for name, value in report.items():
-        if isinstance(value, dict):
-            value = "  ".join(f"{key} {one}" for key, one in value.items())
-        print(f"{name:32} {value}")
+        shown = "  ".join(f"{key} {one}" for key, one in value.items()) if isinstance(value, dict) else value
+        print(f"{name:32} {shown}")

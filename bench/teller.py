@@ -9,7 +9,6 @@ operation (a reserve or a settle), as its caller sees it. CPU is of the whole pr
 from __future__ import annotations
 
 import asyncio
-import os
 import statistics
 import tempfile
 import time
@@ -20,6 +19,7 @@ from bench.report import arguments, show
 from bursar.call.books import Fact, Granted, Reserve, Settle
 from bursar.edges.stores.sqlite import SqliteStore
 from bursar.edges.teller import Teller
+from bursar.engine import Ids
 from bursar.rules.allowances import Allowance, Demand
 from bursar.rules.usage import Usage
 
@@ -30,6 +30,7 @@ BUDGETS = (
 )
 DEMAND = Demand(1_000_000, 600_000, 60, 60, 100, 60)
 USAGE = Usage.of(80, 40)
+IDS = Ids()
 
 
 def now_ms() -> int:
@@ -40,7 +41,7 @@ def settle_of(grant: Granted, scopes: dict[str, str]) -> Settle:
     return Settle(
         Fact(
             attempt_id=grant.attempt_id,
-            call_id=grant.attempt_id,
+            call_id=grant.attempt_id[:-2],
             provider="openai",
             model="gpt-4o-mini",
             scopes=scopes,
@@ -70,10 +71,10 @@ async def caller(teller: Teller, number: int, pairs: int, latencies: list[float]
         "key": "openai:0badcafe",
         "user": f"user-{number % 8}",
     }
-    run = os.urandom(4).hex()
-    for index in range(pairs):
+    for _ in range(pairs):
+        call_id = IDS.new(now_ms())
         begun = time.perf_counter()
-        grant = await teller.ask(Reserve(f"{run}{number:04x}{index:08x}.0", "call", scopes, DEMAND))
+        grant = await teller.ask(Reserve(f"{call_id}.0", call_id, scopes, DEMAND))
         granted = time.perf_counter()
         assert isinstance(grant, Granted), grant
         await teller.ask(settle_of(grant, scopes))
