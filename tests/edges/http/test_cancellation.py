@@ -85,7 +85,7 @@ async def test_cancelled_at_every_step(stream: bool, warm: bool) -> None:
 
 async def test_cancelled_while_it_writes(provider: Provider) -> None:
     provider.read_bodies = False
-    provider.answering = lambda _: asyncio.sleep(HANG_SECONDS)
+    provider.answering = lambda _: asyncio.sleep(100 * HANG_SECONDS)
     transport = AsyncTransport()
     progress = Progress()
     task = asyncio.ensure_future(read_all(transport, provider.url, False, b"x" * 20_000_000, progress))

@@ -330,7 +330,7 @@ async def test_a_slow_reader_is_no_stall(making: Making, provider: Provider) -> 
 @pytest.mark.parametrize("bounded_by", ["write", "deadline"])
 async def test_a_request_that_nobody_reads(making: Making, provider: Provider, bounded_by: str) -> None:
     provider.read_bodies = False
-    provider.answering = lambda _: asyncio.sleep(HANG_SECONDS)
+    provider.answering = lambda _: asyncio.sleep(100 * HANG_SECONDS)
     other = LIMITS["write"]() if bounded_by == "write" else PoolLimits(write_timeout_seconds=600)
     deadline_ms = soon() if bounded_by == "deadline" else None
     client = making(other=other)

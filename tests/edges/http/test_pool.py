@@ -116,6 +116,7 @@ def test_closing_wakes_everyone_with_nothing() -> None:
     assert (pool.leave(waiter), pool.leave(late), pool.take()) == (None, None, None)
     seat.release()
     assert in_use(pool) == (0, 0)
+    assert pool.take() is None
 
 
 @given(st.integers(1, 3), st.lists(st.tuples(st.sampled_from(["take", "join", "leave", "release"]), st.integers(0, 9))))
