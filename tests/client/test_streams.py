@@ -224,9 +224,9 @@ async def test_more_streams_than_the_drain_takes_are_cut_at_their_bound(sim: Sim
     async with opened(colour, sim.config(), budget_usd=5) as llm:
         await llm.chat("make the driver")
         llm.drain._drains_max = 0
-        await llm.stream("[[tokens=200]]", leave_after=1)
+        await llm.stream("[[tokens=9000]]", leave_after=1)
         await llm.chat("the settle has been queued before this one")
-        _, fact, _ = llm.facts()
+        (fact,) = [fact for fact in llm.facts() if fact.stream]
         assert fact.ending == "aborted"
         assert not fact.certain
         assert fact.charged_nano_usd == fact.bound_nano_usd >= sim.billed(fact.attempt_id)
