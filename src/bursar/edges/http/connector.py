@@ -31,7 +31,7 @@ class KeepingConnector(aiohttp.TCPConnector):
     """Connections without a limit (seats limit them), of which at most `idle_max` are kept when idle.
 
     aiohttp has no such limit. Every connection passes `connect` and calls back before it goes to the idle ones; a
-    connection in `idle_protocols` that comes out of `connect` was reused. Trace hooks could tell the same, at 15 us.
+    connection in `idle_protocols` that comes out of `connect` was reused.
     """
 
     def __init__(self, pool: Pool) -> None:
