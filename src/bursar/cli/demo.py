@@ -125,7 +125,7 @@ def _perform(setting: Setting, screen: Screen, *, kept: Path | None) -> Outcome:
         agreement=agreement(facts, bill),
         spends=tuple(spend_by_model(facts)),
         naive_sent=naive.sent,
-        naive_counted_nano_usd=naive.counted_nano_usd,
+        naive_counted_nano_usd=naive.total.nano_usd,
         naive_billed_nano_usd=sum(entry.billed_nano_usd for entry in naive_bill),
         seconds=time.monotonic() - setting.began,
         books=kept,
@@ -206,7 +206,7 @@ async def _naive(setting: Setting, naive: CheckThenAdd, screen: Screen) -> None:
 
     async def show() -> None:
         while True:
-            screen.show(Counting(naive.budget_nano_usd, naive.counted_nano_usd, len(setting.calls), naive.sent))
+            screen.show(Counting(naive.budget_nano_usd, naive.total.nano_usd, len(setting.calls), naive.sent))
             await asyncio.sleep(SHOW_SECONDS)
 
     showing = asyncio.create_task(show())

@@ -8,10 +8,10 @@ to govern anything.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -29,20 +29,41 @@ if TYPE_CHECKING:
 CALL_SECONDS_MAX = 30.0
 
 
-class CheckThenAdd:
-    """A budget kept by a counter. `counted_nano_usd` is what it believes was spent."""
+class Total:
+    """What the counter believes was spent: a number in memory."""
 
-    def __init__(self, base_urls: Mapping[str, str], key: str, budget_nano_usd: int) -> None:
+    def __init__(self) -> None:
+        self.nano_usd = 0
+
+    def add(self, nano_usd: int) -> None:
+        """Count a cost."""
+        self.nano_usd += nano_usd
+
+
+class Counted(Protocol):
+    """Where the total is kept."""
+
+    @property
+    def nano_usd(self) -> int: ...
+    def add(self, nano_usd: int) -> None: ...
+
+
+class CheckThenAdd:
+    """A budget kept by a counter. `total` is what it believes was spent."""
+
+    def __init__(
+        self, base_urls: Mapping[str, str], key: str, budget_nano_usd: int, total: Counted | None = None
+    ) -> None:
         self._base_urls = base_urls
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         self._prices = PriceBook()
         self._dialect = OpenAIChat()
         self.budget_nano_usd = budget_nano_usd
-        self.counted_nano_usd = 0
+        self.total = Total() if total is None else total
         self.sent = 0
         self.refused = 0
 
-    async def run(self, calls: Sequence[DemoCall], concurrency: int) -> None:
+    async def run(self, calls: Iterable[DemoCall], concurrency: int) -> None:
         """Make the calls, so many at a time."""
         import aiohttp
 
@@ -55,14 +76,13 @@ class CheckThenAdd:
 
     async def _work(self, session: aiohttp.ClientSession, calls: Any) -> None:
         for call in calls:
-            if self.counted_nano_usd >= self.budget_nano_usd:
+            if self.total.nano_usd >= self.budget_nano_usd:
                 self.refused += 1
                 continue
             self.sent += 1
             with suppress(OSError, TimeoutError, _client_errors()):
                 async with asyncio.timeout(call.cancel_after_seconds):
-                    cost_nano_usd = await self._call(session, call)
-                    self.counted_nano_usd += cost_nano_usd
+                    self.total.add(await self._call(session, call))
 
     async def _call(self, session: aiohttp.ClientSession, call: DemoCall) -> int:
         """Send one; what it cost as far as the reply says, else 0."""
