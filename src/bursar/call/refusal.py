@@ -84,9 +84,17 @@ def _missing(denial: Denial) -> BudgetExceededError | LimitExceededError:
     )
 
 
+def _whose(denial: Denial) -> str:
+    """The part of an allowance that has one for each user, team, ..., as it stands before the period."""
+    each = denial.allowance.each
+    if each is None:
+        return ""
+    return f"{each}={denial.subject}, " if denial.subject else f"calls without {each}, "
+
+
 def _over_budget(denial: Denial) -> BudgetExceededError:
     allowance = denial.allowance
-    of = f"{allowance.each}={denial.subject}, " if allowance.each else ""
+    of = _whose(denial)
     spent, held = format_usd(denial.spent), format_usd(denial.held)
     message = (
         f"Budget {allowance.name!r} ({of}{allowance.period}): needs up to {format_usd(denial.needed)}; "
@@ -118,7 +126,7 @@ def _over_budget(denial: Denial) -> BudgetExceededError:
 
 def _over_limit(denial: Denial) -> LimitExceededError:
     allowance = denial.allowance
-    of = f"{allowance.each}={denial.subject}, " if allowance.each else ""
+    of = _whose(denial)
     unit = allowance.meter.replace("_", " ")
     per = f" per {allowance.period}" if allowance.period else ""
     message = f"Limit {allowance.name!r} ({of}{denial.limit} {unit}{per}): needs {denial.needed}, {denial.left} free."
@@ -143,7 +151,8 @@ def _over_limit(denial: Denial) -> LimitExceededError:
 
 def _over_cap(cap: Cap, needed_nano_usd: int, demand: Demand) -> BudgetExceededError:
     affordable = demand.affordable_output_tokens(cap.nano_usd)
-    message = f"{cap.name} allows {format_usd(cap.nano_usd)} for one call; this one needs up to {format_usd(needed_nano_usd)}."
+    allows, needed = format_usd(cap.nano_usd), format_usd(needed_nano_usd)
+    message = f"{cap.name} allows {allows} for one call; this one needs up to {needed}."
     message += f" It would fit with max_tokens={affordable}." if affordable else " Its input alone is too large."
     return BudgetExceededError(
         message,

@@ -46,7 +46,7 @@ KEY_PREFIX = "sk-sim-"
     "models",
     multiple=True,
     metavar="PROVIDER/MODEL=INPUT,OUTPUT[,CACHED]",
-    help="Another model, USD per million tokens.",
+    help="Another model; pico-USD a token, so 150000 is 0.15 USD per million.",
 )
 @click.option("--cancel-stops-billing", multiple=True, metavar="PROVIDER", help="Its bill ends when a client leaves.")
 def sim(
