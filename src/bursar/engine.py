@@ -40,6 +40,8 @@ from bursar.wire.dialect import Dialect, Request
 # What scopes call themselves; a tag of such a name would count for the wrong allowance.
 RESERVED = frozenset({"provider", "model", "key", "user", "session"})
 TAGS_MAX = 32
+# Where an allowance is defined that no file defines, as configuration calls it.
+ARGUMENTS = "arguments"
 SCOPE_CHARACTERS_MAX = 256
 
 
@@ -84,8 +86,8 @@ class Engine:
         self.teller = Teller(store, clock, notice=self._expired)
         self.prices = price_book(settings)
         self._ids = Ids()
+        self._define()
         self._candidates: dict[str, Candidate] = {}
-        store.define(settings.allowances, settings.source, clock)
         self._watchers()
 
     def plan(self, dialect: Dialect, body: bytes, asked: Asked) -> Plan:
@@ -198,6 +200,20 @@ class Engine:
         self.teller.close()
         self.store.close()
 
+    def _define(self) -> None:
+        """Enter the limits and budgets: those of the file as the file's, those of arguments as this program's own.
+
+        So a program without a budget never removes that of another, and what a program defines ends with it.
+        """
+        allowances = self.settings.allowances
+        given = [allowance for allowance in allowances if allowance.source == ARGUMENTS]
+        if self.settings.file is not None:
+            written = [allowance for allowance in allowances if allowance.source != ARGUMENTS]
+            self.store.define(written, self.settings.file, self.clock)
+        else:
+            given = list(allowances)
+        self.store.define(given, f"program:{self._ids.chance}", self.clock)
+
     def _watchers(self) -> None:
         """Those who always watch: the log, and the figures of providers with `enable_metrics`."""
         providers = self.settings.providers.values()
@@ -302,7 +318,7 @@ def open_engine(settings: Settings, *, clock: Callable[[], int] = wall_ms) -> En
     else:
         from bursar.edges.stores.sqlite import SqliteStore
 
-        store = SqliteStore(settings.books, source_name=settings.source, clock=clock)
+        store = SqliteStore(settings.books, source_name=settings.file or "", clock=clock)
     try:
         return Engine(settings, store, clock=clock)
     except BaseException:
@@ -347,12 +363,12 @@ class Ids:
     """
 
     def __init__(self) -> None:
-        self._chance = os.urandom(6).hex()
+        self.chance = os.urandom(6).hex()
         self._counter = itertools.count()
 
     def new(self, now_ms: int) -> str:
         """The next id."""
-        return f"{now_ms:012x}{self._chance}{next(self._counter):06x}"
+        return f"{now_ms:012x}{self.chance}{next(self._counter):06x}"
 
 
 def _headers(base: Mapping[str, str], extra: Mapping[str, str] | None) -> Mapping[str, str]:

@@ -20,12 +20,14 @@ from bursar.edges.stores.holds import Hold
 from bursar.edges.stores.standing import Stored
 from bursar.errors import ConfigError
 from bursar.rules.allowances import Allowance, Meter
-from bursar.rules.windows import Window, rolling_window, sub_window_ms
+from bursar.rules.windows import FOREVER_MS, Window, rolling_window, sub_window_ms
 
 # The form in which definitions are kept; a later one must read this one too.
 FORMAT = 1
 # The source of an allowance that was put by hand, unless it names another.
 COMMAND_LINE = "cli"
+# How the source of what a program gives as arguments begins; each program has its own, which ends with it.
+PROGRAM = "program:"
 
 
 class Defined(NamedTuple):
@@ -68,8 +70,17 @@ class Change:
         return bool(self.write or self.remove)
 
 
-def plan(known: Mapping[str, Defined], allowances: Sequence[Allowance], source: str, others: Collection[str]) -> Change:
-    """Compare what `source` defines with the books. `others`: sources that other live processes use.
+def plan(
+    known: Mapping[str, Defined],
+    allowances: Sequence[Allowance],
+    source: str,
+    others: Collection[str],
+    living: Collection[str] = (),
+) -> Change:
+    """Compare what `source` defines with the books.
+
+    others: sources that other live processes use. living: sources that anybody uses; what only programs that have
+    ended defined is removed.
 
     Raises ConfigError when one of these defines an allowance of the same name differently, when a name stands twice,
     and for an unknown time zone.
@@ -83,15 +94,17 @@ def plan(known: Mapping[str, Defined], allowances: Sequence[Allowance], source: 
     for allowance in new.values():
         _check_zone(allowance)
         before = known.get(allowance.name)
-        defined = _joined(before, allowance, source, others)
+        defined = _joined(before, allowance, source, others, living)
         if before is None or not counts_alike(before.allowance, allowance):
             restart.append(allowance)
         if defined != before:
             write.append(defined)
     for name, before in known.items():
-        if name in new or source not in before.sources:
+        if name in new:
             continue
-        left = tuple(each for each in before.sources if each != source)
+        left = tuple(each for each in before.sources if each != source and not _ended(each, living))
+        if left == before.sources:
+            continue
         if left:
             write.append(before._replace(sources=left))
         else:
@@ -156,7 +169,7 @@ def _find(known: Mapping[str, Defined], name: str) -> Defined:
 
 def _refuse_elsewhere(defined: Defined) -> None:
     if defined.sources:
-        where = " and ".join(source or "a program" for source in defined.sources)
+        where = " and ".join(dict.fromkeys(place(source) for source in defined.sources))
         raise ConfigError(f"{defined.allowance.name!r} is defined in {where}: change it there", key=defined[0].name)
 
 
@@ -170,7 +183,13 @@ def _counted(allowance: Allowance) -> tuple[object, ...]:
     return (allowance.meter, allowance.shape, allowance.period, frozenset(allowance.only), allowance.each, zone)
 
 
-def _joined(before: Defined | None, allowance: Allowance, source: str, others: Collection[str]) -> Defined:
+def _ended(source: str, living: Collection[str]) -> bool:
+    return source.startswith(PROGRAM) and source not in living
+
+
+def _joined(
+    before: Defined | None, allowance: Allowance, source: str, others: Collection[str], living: Collection[str]
+) -> Defined:
     """The definition with its sources: a live process elsewhere may define the same, but nothing else."""
     if before is None or before.sources == (source,):
         return Defined(allowance, (source,))
@@ -179,12 +198,19 @@ def _joined(before: Defined | None, allowance: Allowance, source: str, others: C
     rivals = [each for each in before.sources if each != source and each in others]
     if rivals:
         raise ConfigError(
-            f"{allowance.name!r} is defined as {describe(allowance)} in {source or 'this program'}, and as "
-            f"{describe(before.allowance)} in {rivals[0] or 'a program'}, which a running process uses: "
+            f"{allowance.name!r} is defined as {describe(allowance)} in {place(source)}, and as "
+            f"{describe(before.allowance)} in {place(rivals[0])}, which a running process uses: "
             "make both the same, or give one another name",
             key=allowance.name,
         )
-    return Defined(allowance, (source,))
+    # Another client of this process may count on the name; it gets the later definition, and keeps it alive.
+    kept = tuple(each for each in before.sources if each.startswith(PROGRAM) and each in living and each != source)
+    return Defined(allowance, (*kept, source))
+
+
+def place(source: str) -> str:
+    """A source as people call it."""
+    return "the arguments of a program" if source.startswith(PROGRAM) or not source else source
 
 
 def describe(allowance: Allowance) -> str:
@@ -215,16 +241,21 @@ class Span(NamedTuple):
 
 
 def spans(allowance: Allowance, holds: Iterable[Hold], now_ms: int) -> list[Span]:
-    """The windows that the levels of a restarted allowance must cover: the current one, and those of pending holds."""
+    """What the levels of a restarted allowance must cover: the current window, and those of pending holds.
+
+    And all that is reserved later than now, should the clock have gone back: its windows are still to come.
+    """
     if allowance.shape not in ("calendar", "rolling") or allowance.period is None:
         return []
     windows = {window_of(allowance, hold.reserved_ms) for hold in holds}
-    if allowance.shape == "calendar":
-        return [Span(window, 0, allowance.only) for window in {*windows, window_of(allowance, now_ms)}]
-    current, oldest_ms = rolling_window(allowance.period, now_ms)
-    apart = [Span(window, 0, allowance.only) for window in windows if not oldest_ms <= window.start_ms < current.end_ms]
-    whole = Window(oldest_ms, current.end_ms)
-    return [Span(whole, sub_window_ms(allowance.period), allowance.only), *apart]
+    current, width_ms = window_of(allowance, now_ms), 0
+    whole = current
+    if allowance.shape == "rolling":
+        whole = Window(rolling_window(allowance.period, now_ms)[1], current.end_ms)
+        width_ms = sub_window_ms(allowance.period)
+    apart = [Span(window, 0, allowance.only) for window in windows if window.end_ms <= whole.start_ms]
+    coming = Span(Window(current.end_ms, FOREVER_MS), width_ms or 1, allowance.only)
+    return [Span(whole, width_ms, allowance.only), coming, *apart]
 
 
 class Restart(NamedTuple):
@@ -253,10 +284,10 @@ def restart(
         for carried in add_up(span):
             subject = allowance.subject_of(carried.scopes)
             if subject is not None:
-                start_ms = carried.start_ms if span.width_ms else span.window.start_ms
-                key = (allowance.name, subject, start_ms)
+                window = window_of(allowance, carried.start_ms) if span.width_ms else span.window
+                key = (allowance.name, subject, window.start_ms)
                 spent[key] = spent.get(key, 0) + carried.amount(allowance.meter)
-                ends[key] = start_ms + span.width_ms if span.width_ms else span.window.end_ms
+                ends[key] = window.end_ms
     claims = {}
     for hold, subject in bound if allowance.shape != "bucket" else ():
         window = window_of(allowance, hold.reserved_ms)

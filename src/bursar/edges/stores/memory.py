@@ -70,7 +70,7 @@ class MemoryStore:
     def define(self, allowances: Sequence[Allowance], source: str, clock: Callable[[], int]) -> None:
         """Make `allowances` the ones that `source` defines; there are no other processes to disagree."""
         with self._open():
-            self._change(plan(self._defined, allowances, source, ()), clock())
+            self._change(plan(self._defined, allowances, source, (), (source,)), clock())
 
     def orphan(self) -> None:
         """Take everything that is held now for the holds of a process that died: the next Expire ends them."""

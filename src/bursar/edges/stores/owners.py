@@ -51,6 +51,17 @@ class Owner:
         connection.execute("DELETE FROM owners WHERE id = ?", (self.id,))
         self._locking.bury(self.id)
 
+    def living_sources(self, connection: sqlite3.Connection, now_ms: int) -> set[str]:
+        """The sources whose definitions anybody alive uses, this owner and others of its process among them."""
+        rows = connection.execute("SELECT id, host, sources, locked, lease_until_ms FROM owners").fetchall()
+        living = {
+            source
+            for owner_id, host, sources, locked, lease_until_ms in rows
+            if owner_id == self.id or self._alive(owner_id, host, locked, lease_until_ms, now_ms)
+            for source in msgspec.json.decode(sources, type=list[str])
+        }
+        return living | set(self.sources)
+
     def others_sources(self, connection: sqlite3.Connection, now_ms: int) -> set[str]:
         """The sources whose definitions other processes that are alive use."""
         rows = connection.execute(

@@ -96,7 +96,8 @@ class SqliteStore:
         with self._connections.committing() as connection:
             now_ms = clock()
             others = self._owner.others_sources(connection, now_ms)
-            change = plan(definitions.read(connection), allowances, source, others)
+            living = self._owner.living_sources(connection, now_ms)
+            change = plan(definitions.read(connection), allowances, source, others, living)
             self._owner.register(connection, now_ms + self._lease_ms, source)
             if change:
                 definitions.write(connection, change, now_ms)
