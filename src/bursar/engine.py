@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import logging
 import os
 import sys
 import threading
@@ -23,9 +24,8 @@ from bursar.call.events import Event, HoldsExpired, Observer
 from bursar.call.meter import Pricing
 from bursar.call.plan import Cap, Plan
 from bursar.catalog import models
-from bursar.catalog.prices import PriceBook
 from bursar.catalog.providers import Provider, headers_of, provider_row, target_of
-from bursar.config import ProviderSettings, Settings, resolve_model
+from bursar.config import ProviderSettings, Settings, price_book, resolve_model
 from bursar.edges.http.pool import PoolLimits
 from bursar.edges.teller import Teller
 from bursar.errors import InvalidRequestError
@@ -98,14 +98,15 @@ class Engine:
         """
         provider, model = resolve_model(self.settings, asked.model)
         candidate = self._candidates.get(provider) or self._candidate(provider)
-        start_ms = self.clock()
-        deadline_ms = None if asked.timeout is None else start_ms + _milliseconds("timeout", asked.timeout)
+        begun_ms = self.clock()
+        deadline_ms = None if asked.timeout is None else begun_ms + _milliseconds("timeout", asked.timeout)
         request = dialect.parse(body)
         target = target_of(candidate.row, model, candidate.settings, request)
         reachable = tuple(dict.fromkeys((model, *request.reaches, *target.reaches)))
         prices = self._priced(candidate)
         caps = self._caps(candidate, asked)
         demand, unpriced = self._demand(candidate, dialect, request, reachable, prices, caps)
+        start_ms = self.clock()  # from here on the call waits for others, not for our own look into the price list
         return Plan(
             call_id=self._ids.new(start_ms),
             provider=candidate.row,
@@ -146,8 +147,8 @@ class Engine:
         """The connections that each provider may have."""
         return {name: _pool_limits(settings) for name, settings in self.settings.providers.items()}
 
-    def binding(self, scopes: Mapping[str, str]) -> list[Balance]:
-        """Where the budgets stand that a call of these scopes would be charged to."""
+    def binding(self, scopes: Mapping[str, str]) -> list[tuple[Allowance, Balance]]:
+        """The budgets that a call of these scopes would be charged to, and where they stand."""
         now_ms = self.clock()
         known = {(one.allowance, one.subject): one for one in self.store.balances(now_ms)}
         bound = []
@@ -157,7 +158,7 @@ class Engine:
                 unseen = Balance(
                     allowance.name, subject, allowance.meter, allowance.period or "", 0, 0, allowance.capacity, None
                 )
-                bound.append(known.get((allowance.name, subject), unseen))
+                bound.append((allowance, known.get((allowance.name, subject), unseen)))
         return bound
 
     def check_session(self, name: str, budget_usd: Any) -> None:
@@ -187,9 +188,12 @@ class Engine:
         return self.store.balances(self.clock())
 
     def observe(self, event: Event) -> None:
-        """Tell everyone who watches."""
+        """Tell everyone who watches. An observer that fails is logged, and no call fails with it."""
         for observer in self._observers:
-            observer(event)
+            try:
+                observer(event)
+            except Exception:
+                logging.getLogger("bursar").exception("an observer failed on %s", type(event).__name__)
 
     def watch(self, observer: Observer) -> None:
         """Add an observer. It is called in the thread where the event happens, and must return at once."""
@@ -324,17 +328,6 @@ def open_engine(settings: Settings, *, clock: Callable[[], int] = wall_ms) -> En
     except BaseException:
         store.close()
         raise
-
-
-def price_book(settings: Settings) -> PriceBook:
-    """The prices of these settings: overrides, free providers and discounts over the price list."""
-    providers = settings.providers
-    return PriceBook(
-        settings.prices,
-        discounts={name: given.discount for name, given in providers.items() if given.discount},
-        free_providers=[name for name, given in providers.items() if given.free],
-        base_urls={name: given.base_url for name, given in providers.items()},
-    )
 
 
 def _pool_limits(settings: ProviderSettings) -> PoolLimits:

@@ -10,6 +10,7 @@ from bursar.call.plan import Plan
 from bursar.catalog.tokens import count_messages
 from bursar.engine import Engine
 from bursar.replies import Fit, Quote
+from bursar.rules.allowances import Allowance
 from bursar.rules.estimate import LIKELY_OUTPUT_TOKENS
 from bursar.rules.usage import Usage
 
@@ -31,9 +32,14 @@ def quote(engine: Engine, plan: Plan, messages: Any, fields: Mapping[str, Any]) 
         most_nano_usd=demand.nano_usd(demand.output_tokens_max) if priced else None,
         likely_nano_usd=likely,
         price_version=card.version if card is not None else "",
-        budgets=tuple(_fit(balance, needed, priced) for balance in engine.binding(plan.scopes)),
+        budgets=tuple(
+            Fit(balance, _fits(allowance, balance, plan, needed if priced else None), allowance.enforced)
+            for allowance, balance in engine.binding(plan.scopes)
+        ),
     )
 
 
-def _fit(balance: Balance, needed_nano_usd: int, priced: bool) -> Fit:
-    return Fit(balance, priced and (needed_nano_usd <= balance.left or needed_nano_usd == 0))
+def _fits(allowance: Allowance, balance: Balance, plan: Plan, needed_nano_usd: int | None) -> bool:
+    if needed_nano_usd is None or allowance.refuses_missing(plan.scopes):
+        return False
+    return needed_nano_usd <= balance.left or needed_nano_usd == 0

@@ -117,10 +117,11 @@ class Vectors(Governed):
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Whether a call fits one budget now, and where that budget stands."""
+    """Whether a call fits one budget now, and where that budget stands. One that is only observed refuses nothing."""
 
     balance: Balance
     fits: bool
+    enforced: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +152,8 @@ class Quote:
 
     @property
     def fits(self) -> bool:
-        """True when it fits every budget now."""
-        return all(fit.fits for fit in self.budgets)
+        """True when it fits every budget that is enforced, now."""
+        return all(fit.fits for fit in self.budgets if fit.enforced)
 
     def __str__(self) -> str:
         most, likely = format_usd(self.most_nano_usd), format_usd(self.likely_nano_usd)

@@ -92,7 +92,7 @@ class Stream(Gathered):
 
 
 class AsyncStream(Gathered):
-    """A streamed answer: `async with llm.stream(...) as stream: async for delta in stream: ...`, then `stream.reply`."""
+    """A streamed answer: `async with llm.stream(...) as stream`, `async for delta in stream`, then `stream.reply`."""
 
     def __init__(self, start: Callable[[], Awaitable[Any]]) -> None:
         super().__init__()

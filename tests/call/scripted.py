@@ -62,7 +62,9 @@ def plan_of(
     return Plan(**{**fields, **changes})
 
 
-def granted(plan: Plan, attempt_id: str = "call.0", *, output_tokens: int | None = None, budgets: bool = True) -> Granted:
+def granted(
+    plan: Plan, attempt_id: str = "call.0", *, output_tokens: int | None = None, budgets: bool = True
+) -> Granted:
     tokens = plan.demand.output_tokens_max if output_tokens is None else output_tokens
     nano_usd = plan.demand.nano_usd(tokens)
     claims = (Claim("day", "", 0, "nano_usd", nano_usd),) if budgets else ()

@@ -39,7 +39,8 @@ def test_a_call_is_seated_reserved_opened_and_settled_in_this_order() -> None:
     result = script.play([True, granted(plan), OK, ENDED])
     assert script.kinds == ["Seat", "Admit", "Open", "Settle"]
     assert result.cost.nano_usd == REPLY_NANO_USD
-    assert result.cost.certain and result.cost.source == "computed"
+    assert result.cost.certain
+    assert result.cost.source == "computed"
     assert result.receipt.held_nano_usd == granted(plan).nano_usd
     assert result.receipt.charged_nano_usd == REPLY_NANO_USD
     assert result.receipt.budgets == ENDED.balances
@@ -100,7 +101,8 @@ def test_without_patience_held_money_is_refused_with_advice() -> None:
     script = Script(plan_of(wait_until_ms=0))
     with pytest.raises(BudgetExceededError) as raised:
         script.play([True, HELD, None])
-    assert raised.value.held and raised.value.retryable
+    assert raised.value.held
+    assert raised.value.retryable
 
 
 def test_a_limit_refusal_says_when_to_come_back() -> None:
@@ -160,8 +162,10 @@ def test_what_was_provably_not_sent_is_voided() -> None:
     with pytest.raises(ProviderUnavailableError) as raised:
         script.play([True, granted(plan), Failed("connect", False, "refused"), ENDED])
     void = script.last(Void)
-    assert void.fact.charged_nano_usd == 0 and void.fact.ending == "not_sent"
-    assert raised.value.cost is None and not raised.value.sent
+    assert void.fact.charged_nano_usd == 0
+    assert void.fact.ending == "not_sent"
+    assert raised.value.cost is None
+    assert not raised.value.sent
 
 
 @pytest.mark.parametrize("kind", ["broken", "timeout", "cancelled", "too_large"])
@@ -173,7 +177,8 @@ def test_what_may_have_been_sent_stays_charged_at_the_bound(kind: Any) -> None:
     fact = script.last(Settle).fact
     assert not fact.certain
     assert fact.charged_nano_usd == granted(plan).nano_usd
-    assert raised.value.cost is not None and raised.value.cost.nano_usd is None
+    assert raised.value.cost is not None
+    assert raised.value.cost.nano_usd is None
 
 
 @pytest.mark.parametrize(
@@ -186,7 +191,8 @@ def test_a_refusal_by_status_is_certain_and_free(status: int, error: type[Bursar
     with pytest.raises(error):
         script.play([True, granted(plan), Answer(status, {}, b'{"error":{"message":"no","type":"t"}}'), ENDED])
     fact = script.last(Settle).fact
-    assert fact.certain and fact.charged_nano_usd == 0
+    assert fact.certain
+    assert fact.charged_nano_usd == 0
 
 
 @pytest.mark.parametrize("status", [502, 504, 524])
@@ -196,7 +202,8 @@ def test_a_gateways_failure_is_not_certain(status: int) -> None:
     with pytest.raises(BursarError):
         script.play([True, granted(plan), Answer(status, {}, b"<html>"), ENDED])
     fact = script.last(Settle).fact
-    assert not fact.certain and fact.charged_nano_usd == granted(plan).nano_usd
+    assert not fact.certain
+    assert fact.charged_nano_usd == granted(plan).nano_usd
 
 
 def test_a_provider_that_bills_errors_is_not_believed_to_be_free() -> None:
@@ -222,7 +229,8 @@ def test_a_reply_that_is_not_json_is_an_error_charged_at_the_bound() -> None:
     with pytest.raises(MalformedReplyError):
         script.play([True, granted(plan), Answer(200, {}, b"<html>hello"), ENDED])
     fact = script.last(Settle).fact
-    assert not fact.certain and fact.charged_nano_usd == granted(plan).nano_usd
+    assert not fact.certain
+    assert fact.charged_nano_usd == granted(plan).nano_usd
 
 
 def test_a_reply_without_usage_is_whole_but_its_cost_is_not_known() -> None:
@@ -230,7 +238,8 @@ def test_a_reply_without_usage_is_whole_but_its_cost_is_not_known() -> None:
     script = Script(plan)
     body = b'{"id":"x","model":"m","choices":[{"index":0,"message":{"content":"ho"},"finish_reason":"stop"}]}'
     result = script.play([True, granted(plan), Answer(200, {}, body), ENDED])
-    assert result.cost.nano_usd is None and not result.cost.certain
+    assert result.cost.nano_usd is None
+    assert not result.cost.certain
     assert result.receipt.charged_nano_usd == granted(plan).nano_usd
 
 
@@ -286,7 +295,8 @@ def test_a_whole_stream_costs_what_its_usage_says() -> None:
     script = Script(plan)
     result = stream(script, plan, CHUNK + STOP + USAGE + DONE, Streamed(first_token_ms=7))
     assert script.kinds == ["Seat", "Admit", "Open", "Relay", "Settle"]
-    assert result.cost.nano_usd == REPLY_NANO_USD and result.cost.certain
+    assert result.cost.nano_usd == REPLY_NANO_USD
+    assert result.cost.certain
     assert script.last(Settle).fact.first_token_ms == 7
 
 
@@ -297,7 +307,8 @@ def test_a_cut_stream_is_never_shown_as_success_and_stays_at_the_bound(data: byt
     with pytest.raises(StreamInterruptedError) as raised:
         stream(script, plan, data, Streamed(Failed("broken", True, "the connection broke")))
     fact = script.last(Settle).fact
-    assert fact.ending == "interrupted" and not fact.certain
+    assert fact.ending == "interrupted"
+    assert not fact.certain
     assert fact.charged_nano_usd == granted(plan).nano_usd
     assert raised.value.reply.receipt.charged_nano_usd == fact.charged_nano_usd
 
@@ -325,4 +336,5 @@ def test_a_stream_that_was_left_and_cut_stays_at_the_bound() -> None:
     with pytest.raises(StreamInterruptedError):
         stream(script, plan, CHUNK, Streamed(Failed("cancelled", True, "the caller went away")))
     fact = script.last(Settle).fact
-    assert fact.ending == "aborted" and fact.charged_nano_usd == granted(plan).nano_usd
+    assert fact.ending == "aborted"
+    assert fact.charged_nano_usd == granted(plan).nano_usd

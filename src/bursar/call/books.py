@@ -113,7 +113,7 @@ class Void:
 
 @dataclass(frozen=True, slots=True)
 class Adjust:
-    """Correct the charge of an ended attempt by evidence (a drained stream, the provider's record); once an evidence."""
+    """Correct the charge of an ended attempt by evidence (the provider's own record); once an evidence."""
 
     fact: Fact
     evidence: str
@@ -215,7 +215,7 @@ class UsageQuery:
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """One group of the ledger. `group` has the values in the order of `group_by`; unknown costs are counted, not added."""
+    """One group of the ledger. `group` has the values in the order of `group_by`; unknown costs are only counted."""
 
     group: tuple[str, ...]
     calls: int

@@ -38,22 +38,18 @@ def unpriced(plan: Plan, why: str) -> PriceUnknownError:
     if plan.request.unbounded:
         tools = ", ".join(plan.request.unbounded)
         return PriceUnknownError(
-            f"The cost of {tools} has no bound: it runs on the provider's side. {_sentence(why)} "
-            "so the call is refused; send it without, or through a client without a budget.",
+            f"The cost of {tools} has no bound: it runs on the provider's side, and {why}. "
+            "The call is refused; send it without, or through a client without a budget.",
             models=(),
         )
     models = plan.unpriced or (f"{plan.provider.name}/{plan.model}",)
     lines = "\n".join(f"  {model}: {{input: 0.00, output: 0.00}}   # USD per million tokens" for model in models)
     return PriceUnknownError(
-        f"The price of {', '.join(models)} is not known. {_sentence(why)} so the call is refused. "
+        f"The price of {', '.join(models)} is not known, and {why}: the call is refused. "
         f"Add to bursar.yaml:\n\nprices:\n{lines}\n\n"
         f"or, where it costs nothing, `price: free` at llm.providers.{plan.provider.name}.",
         models=models,
     )
-
-
-def _sentence(why: str) -> str:
-    return f"{why[0].upper()}{why[1:]},"
 
 
 def _missing(denial: Denial) -> BudgetExceededError | LimitExceededError:

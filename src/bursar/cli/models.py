@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @json_option
 def models(part: str, provider: str | None, config: Path | None, as_json: bool) -> None:
     """Known models with their prices (USD per million tokens) and output maxima; of those with PART in their names."""
-    from bursar.engine import price_book
+    from bursar.config import price_book
 
     settings = load_settings(config)
     providers = [checked(settings, provider)] if provider else _callable(settings)

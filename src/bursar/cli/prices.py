@@ -34,7 +34,7 @@ def prices() -> None:
 @json_option
 def show(model: str, day: datetime | None, config: Path | None, as_json: bool) -> None:
     """The price of MODEL: provider/model, or a name that several providers may have. USD per million tokens."""
-    from bursar.engine import price_book
+    from bursar.config import price_book
 
     settings = load_settings(config)
     book = price_book(settings)

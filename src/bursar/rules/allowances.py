@@ -105,7 +105,7 @@ class Level:
         "subject", "updated_ms",
     )  # fmt: skip
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - made for every level of every transaction, where keywords cost
         self,
         allowance: Allowance,
         subject: str = "",
@@ -185,7 +185,7 @@ class Demand:
 
 
 class Grant(NamedTuple):
-    """All claims are granted: `amounts[i]` of the meter of level i. `capped_by` names what limited an elastic output."""
+    """All claims are granted: `amounts[i]` of level i's meter. `capped_by` names what limited an elastic output."""
 
     nano_usd: int
     output_tokens: int
