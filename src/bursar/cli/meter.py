@@ -85,8 +85,8 @@ def meter(
 def price_book(config: Path | None, provider: str | None) -> PriceBook:
     """The prices of the settings. Says on stderr where they cannot have those of the provider."""
     from bursar.catalog.providers import known_rows
-    from bursar.config.nearest import did_you_mean
     from bursar.config import price_book as book_of
+    from bursar.config.nearest import did_you_mean
 
     settings = load_settings(config)
     known = sorted({*known_rows(), *settings.providers})
