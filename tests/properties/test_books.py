@@ -114,6 +114,7 @@ class Stores(RuleBasedStateMachine):
         self.memory = MemoryStore()
         self.sqlite = self.open_sqlite()
         self.retired: set[str] = set()
+        self.pruned = False
         self.define(DEFINITIONS[0])
 
     def open_sqlite(self) -> SqliteStore:
@@ -124,9 +125,9 @@ class Stores(RuleBasedStateMachine):
         """The outcome in both stores, which must be the same."""
         one = self.memory.transact([operation], self.clock)[0]
         other = self.sqlite.transact([operation], self.clock)[0]
-        if self.retired and isinstance(one, Ended):
+        if self.pruned and isinstance(one, Ended):
             # Levels of windows that are over may be gone from the file.
-            one, other = replace(one, balances=()), replace(other, balances=())
+            one, other = replace(one, balances=(), overdrawn=()), replace(other, balances=(), overdrawn=())
         assert one == other
         return one
 
@@ -212,6 +213,7 @@ class Stores(RuleBasedStateMachine):
     def prune(self) -> None:
         """Forget what is certain; its ids are not used again, as nobody does after so long."""
         self.sqlite.prune(self.clock.now_ms, self.clock)
+        self.pruned = True
         rows = {row.attempt_id for row in self.sqlite.attempts(limit=1_000)}
         for name, attempt in self.model.attempts.items():
             if not attempt.pending and name not in rows:

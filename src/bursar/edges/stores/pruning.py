@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 
+from bursar.edges.stores.holds import Hold
 from bursar.rules.allowances import Allowance
 from bursar.rules.windows import FOREVER_MS, rolling_window
 
@@ -35,6 +36,7 @@ FROM ledger WHERE {_OLD} GROUP BY {_CELL}, {_GROUP}
 _FORGET = f"DELETE FROM ledger WHERE {_OLD}"  # noqa: S608 - a constant
 _OLDEST = "SELECT min(reserved_ms) FROM ledger WHERE certain = 1 AND reserved_ms < ?"
 _ENOUGH = "SELECT reserved_ms FROM ledger WHERE certain = 1 AND reserved_ms < ? ORDER BY reserved_ms LIMIT 1 OFFSET ?"
+_OLDEST_HELD = f"SELECT min(json_extract(body, '$[{Hold.__struct_fields__.index('reserved_ms')}]')) FROM holds"  # noqa: S608
 
 Committing = Callable[[], AbstractContextManager[sqlite3.Connection]]
 
@@ -55,6 +57,9 @@ def prune(committing: Committing, before_ms: int, clock: Callable[[], int], allo
             connection.execute(_FOLD, (oldest_ms, until_ms))
             folded += connection.execute(_FORGET, (oldest_ms, until_ms)).rowcount
     with committing() as connection:
+        # What is still held posts to the window of its reservation.
+        oldest_ms = connection.execute(_OLDEST_HELD).fetchone()[0]
+        cut_ms = cut_ms if oldest_ms is None else min(cut_ms, oldest_ms)
         for allowance in allowances:
             _forget_levels(connection, allowance, cut_ms, clock())
     return folded
@@ -66,6 +71,6 @@ def _forget_levels(connection: sqlite3.Connection, allowance: Allowance, cut_ms:
         cut_ms = min(cut_ms, rolling_window(allowance.period, now_ms)[1])
     if allowance.shape in ("calendar", "rolling"):
         connection.execute(
-            "DELETE FROM levels WHERE allowance = ? AND end_ms <= ? AND end_ms < ? AND held = 0",
+            "DELETE FROM levels WHERE allowance = ? AND end_ms <= ? AND end_ms < ?",
             (allowance.name, cut_ms, FOREVER_MS),
         )
