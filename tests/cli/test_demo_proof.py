@@ -99,5 +99,5 @@ def test_a_proof_that_does_not_hold_says_so(wrong: dict[str, Any]) -> None:
     broken = replace(GOOD, **wrong)
     assert not broken.holds
     said: list[str] = []
-    report(broken, lambda text="", style="": said.append(f"{style}|{text}"))
+    report(broken, lambda text="", style="", end="", end_style="": said.append(f"{style}|{text}{end}"))
     assert [line for line in said if line.startswith("bold red|")]

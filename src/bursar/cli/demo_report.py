@@ -19,6 +19,7 @@ from bursar.rules.money import format_usd
 
 Say = Callable[..., None]
 COLUMNS = 80
+COUNTER_COLUMNS = 22
 GOOD, BAD, HEAD, FAINT = "green", "bold red", "bold", "dim"
 
 
@@ -127,7 +128,13 @@ def _tell_proof(outcome: Outcome, say: Say) -> None:
     say(_sides("the provider billed", billed, naive_billed))
     above = exact(outcome.overspend_nano_usd) if outcome.overspend_nano_usd else "nothing"
     sides = _sides("above the budget", above, exact(naive) if naive else "nothing")
-    say(sides, style=BAD if outcome.overspend_nano_usd else GOOD)
+    cut = len(sides) - COUNTER_COLUMNS
+    say(
+        sides[:cut],
+        style=BAD if outcome.overspend_nano_usd else GOOD,
+        end=sides[cut:],
+        end_style=BAD if naive else GOOD,
+    )
     if naive:
         share = naive * 100 // max(outcome.budget_nano_usd, 1)
         say(f"  {share} % too much. A counter adds a cost once it is known: it does not see what", style=FAINT)
@@ -137,7 +144,7 @@ def _tell_proof(outcome: Outcome, say: Say) -> None:
 
 
 def _sides(what: str, left: str, right: str) -> str:
-    return f"  {what:<36} {left:>18} {right:>22}"
+    return f"  {what:<36} {left:>18} {right:>{COUNTER_COLUMNS}}"
 
 
 def _tell_agreement(outcome: Outcome, say: Say) -> None:
@@ -174,7 +181,7 @@ def _tell_next(outcome: Outcome, say: Say) -> None:
     name = program()
     tries = [
         (f"{name} doctor", "what this machine needs for real calls"),
-        (f"{name} config init", "a bursar.yaml: budgets by team, user, model"),
+        (f"{name} config init", "a file with budgets by team, user, model"),
         (f"{name} chat --budget 0.05 'Hello!'", "a real call, 5 cents a day at most"),
     ]
     if outcome.books is not None:

@@ -56,9 +56,9 @@ class Counting:
 
 
 class Screen(Protocol):
-    """Shows a run. `show` may be called often; `tell` puts down a line that stays."""
+    """Shows a run. `show` may be called often; what `say` and `tell` put down stays. `end` has a style of its own."""
 
-    def say(self, text: str = "", *, style: str = "") -> None: ...
+    def say(self, text: str = "", *, style: str = "", end: str = "", end_style: str = "") -> None: ...
     def tell(self, notice: Notice) -> None: ...
     def show(self, standing: Standing | Counting) -> None: ...
 
@@ -79,7 +79,7 @@ def calls_line(standing: Standing) -> str:
 class SilentScreen:
     """For --json: the object is all there is."""
 
-    def say(self, text: str = "", *, style: str = "") -> None:
+    def say(self, text: str = "", *, style: str = "", end: str = "", end_style: str = "") -> None:
         """Nothing."""
 
     def tell(self, notice: Notice) -> None:
@@ -95,9 +95,9 @@ class PlainScreen:
     def __init__(self) -> None:
         self._next_seconds = PLAIN_EVERY_SECONDS
 
-    def say(self, text: str = "", *, style: str = "") -> None:
+    def say(self, text: str = "", *, style: str = "", end: str = "", end_style: str = "") -> None:
         """A line."""
-        click.echo(text)
+        click.echo(text + end)
 
     def tell(self, notice: Notice) -> None:
         """A line."""
@@ -127,9 +127,11 @@ class LiveScreen:
         with self._live:
             yield
 
-    def say(self, text: str = "", *, style: str = "") -> None:
+    def say(self, text: str = "", *, style: str = "", end: str = "", end_style: str = "") -> None:
         """A line that stays."""
-        self._console.print(text, style=style, markup=False, highlight=False, emoji=False)
+        from rich.text import Text
+
+        self._console.print(Text.assemble((text, style), (end, end_style)), highlight=False)
 
     def tell(self, notice: Notice) -> None:
         """A line that stays, above the display."""
