@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -40,6 +42,7 @@ Usd = str | int | float | Decimal
 
 CHAT = OpenAIChat()
 EMBEDDINGS = Embeddings()
+OUR_THREADS = ("bursar-teller", "bursar-drain")
 
 
 class Door:
@@ -68,8 +71,10 @@ class Door:
             config, budget_usd=budget_usd, per=per, books=books, api_keys=api_keys, tags=tags, environ=os.environ
         )
         self._engine = open_engine(settings)
+        self._opened = ExitStack()
+        self._opened.callback(self._engine.close)
         # A client that is forgotten, or a program that ends, still gets its entries into the books.
-        self._closer = weakref.finalize(self, self._engine.close)
+        self._closer = weakref.finalize(self, _close, self._opened, os.getpid())
 
     def budgets(self) -> list[Balance]:
         """Where every budget and limit stands: spent, held, left (nano-USD for money), and when it resets."""
@@ -163,9 +168,6 @@ class Client(Door):
 
     def close(self) -> None:
         """End what is under way (streams that were left get a moment), flush the books and close them. Idempotent."""
-        if self._driver_made is not None:
-            self._driver_made.drain.close()
-            self._driver_made.transport.close()
         self._closer()
 
     def __enter__(self) -> Self:
@@ -185,8 +187,10 @@ class Client(Door):
         engine = self._engine
         with engine.making:
             if self._driver_made is None:
-                transport = BlockingTransport(engine.pool_limits(), now_ms=engine.clock)
-                self._driver_made = BlockingDriver(transport, engine.teller, BlockingDrain(), engine.clock)
+                transport, drain = BlockingTransport(engine.pool_limits(), now_ms=engine.clock), BlockingDrain()
+                self._opened.callback(transport.close)
+                self._opened.callback(drain.close)
+                self._driver_made = BlockingDriver(transport, engine.teller, drain, engine.clock)
         return self._driver_made
 
 
@@ -295,6 +299,17 @@ class AsyncClient(Door):
         self._driver_made = AsyncDriver(transport, engine.teller, AsyncDrain(), engine.clock)
         self._loop = asyncio.get_running_loop()
         return self._driver_made
+
+
+def _close(opened: ExitStack, pid: int) -> None:
+    """Close what a client opened, last first. What a forked child inherited is its parent's."""
+    if os.getpid() != pid:
+        return
+    if threading.current_thread().name in OUR_THREADS:
+        # The client was collected in a thread that would wait here for itself.
+        threading.Thread(target=opened.close, name="bursar-close").start()
+    else:
+        opened.close()
 
 
 def _of_this_loop(loop: asyncio.AbstractEventLoop | None) -> None:

@@ -116,6 +116,13 @@ async def opened(colour: str, config: Any = None, **options: Any) -> AsyncIterat
         await teller.close()
 
 
+async def until(told: Callable[[], object]) -> None:
+    """Wait until something is so that another thread makes so."""
+    async with asyncio.timeout(20):
+        while not told():
+            await asyncio.sleep(0.001)
+
+
 def whole(reply: Any) -> Reply:
     """The reply of a stream that came to its end."""
     assert isinstance(reply, Reply)

@@ -6,6 +6,7 @@ without waiting, then the interrupt goes on. A stream that is left is read to it
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -143,10 +144,14 @@ class BlockingRelay:
             self._run.caller.gone = not self.reader.done
             self._run.driver.drain.adopt_stream(self)
 
-    def read_on(self) -> None:
-        """What the drain does with a stream that was left: read it to its end, and settle."""
+    def read_on(self, seconds: float) -> None:
+        """What the drain does with a stream that was left: read it to its end, for so long at most, and settle."""
         failed: Failed | None = None
+        until = time.monotonic() + seconds
         while not self.reader.done:
+            if time.monotonic() > until:
+                failed = Failed("cancelled", True, GONE)
+                break
             data = self._body.read()
             if not isinstance(data, bytes) or not data:
                 failed = data or None

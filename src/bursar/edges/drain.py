@@ -51,7 +51,10 @@ class AsyncDrain:
         if self._closing or len(self._tasks) >= self._drains_max:
             relay.cut()
             return
-        self._keep(asyncio.get_running_loop().create_task(relay.read_on()))
+        task = asyncio.get_running_loop().create_task(relay.read_on())
+        self._keep(task)
+        # A task that is cancelled before its first step runs nothing of its coroutine.
+        task.add_done_callback(lambda _: relay.cut())
 
     async def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Give the drains a moment, then cut them."""
@@ -106,14 +109,9 @@ class BlockingDrain:
     def adopt_stream(self, relay: BlockingRelay) -> None:
         """Read a stream that was left to its end."""
         with self._lock:
-            room = not self._closing and len(self._relays) < self._drains_max
-            if room:
-                thread = threading.Thread(target=self._read_on, args=(relay,), name="bursar-drain", daemon=True)
-                self._relays[relay] = thread
-        if not room:
+            adopted = not self._closing and len(self._relays) < self._drains_max and self._start(relay)
+        if not adopted:
             relay.cut()
-            return
-        thread.start()
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Give the drains a moment, then cut them."""
@@ -127,13 +125,18 @@ class BlockingDrain:
                 relay.abort()
                 thread.join(CLOSE_SECONDS)
 
-    def _read_on(self, relay: BlockingRelay) -> None:
-        timer = threading.Timer(self._drain_seconds, relay.abort)
-        timer.daemon = True
-        timer.start()
+    def _start(self, relay: BlockingRelay) -> bool:
+        thread = threading.Thread(target=self._read_on, args=(relay,), name="bursar-drain", daemon=True)
         try:
-            relay.read_on()
+            thread.start()
+        except RuntimeError:
+            return False  # no more threads, or the interpreter is ending
+        self._relays[relay] = thread
+        return True
+
+    def _read_on(self, relay: BlockingRelay) -> None:
+        try:
+            relay.read_on(self._drain_seconds)
         finally:
-            timer.cancel()
             with self._lock:
                 self._relays.pop(relay, None)

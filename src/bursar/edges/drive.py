@@ -9,7 +9,8 @@ performed without waiting: what was granted is voided or settled through the tel
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any
 
 from bursar.call.effects import Admit, Effect, Open, Relay, Seat, Streamed, Unseat
@@ -213,6 +214,9 @@ class AsyncDriver:
         self.teller = teller
         self.drain = drain
         self.clock = clock
+        self._guard = _until_the_loop_ends(drain, transport)
+        with contextlib.suppress(StopIteration):
+            self._guard.__anext__().send(None)  # it stops at its yield
 
     async def call(self, plan: Plan, observe: Observer) -> Result | AsyncRelay:
         """Run a call to its result, or to its open stream. Raises BursarError."""
@@ -225,6 +229,19 @@ class AsyncDriver:
             if not task.get_loop().is_closed():
                 self.drain.adopt(task, worth_it=run.opened)
             raise
+
+
+async def _until_the_loop_ends(drain: AsyncDrain, transport: AsyncTransport) -> AsyncGenerator[None]:
+    """Close both when the loop is shut down, or the driver forgotten, and nobody did.
+
+    `asyncio.run` cancels its tasks first and then closes what async generators it knows: only here can streams be cut
+    that the cancelled left in that moment.
+    """
+    try:
+        yield
+    finally:
+        await drain.close(0)
+        await transport.close()
 
 
 async def _answered(teller: Teller, operation: Any, until_ms: int) -> Any:
