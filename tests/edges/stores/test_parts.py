@@ -115,7 +115,7 @@ MOUNTS = r"""
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        ("/home/books.db", "ext4"),
+        ("/srv/books.db", "ext4"),
         ("/data/books.db", "nfs4"),
         ("/database/books.db", "ext4"),
         ("/data/local disk/books.db", "xfs"),
