@@ -95,8 +95,8 @@ PROVIDER_KEYS = (
     Key("circuit_breaker_threshold", Whole(1, 10_000), "consecutive failures that open the breaker", "rules.breaker"),
     Key("circuit_breaker_timeout", Seconds(0.001, DAY_SECONDS), "seconds, base of the time it stays open",
         "rules.breaker"),
-    Key("discount", Percent(), "off the list price", "catalog.book"),
-    Key("price", Choice(("free",)), "free: calls to this provider cost nothing", "catalog.book"),
+    Key("discount", Percent(), "off the list price", "catalog.prices"),
+    Key("price", Choice(("free",)), "free: calls to this provider cost nothing", "catalog.prices"),
     Key("extra_headers", Headers(), "sent with every request", "edges.http"),
     Key("enable_fallbacks", Truth(), "let the provider serve fallback_models", "client"),
     Key("fallback_models", Texts(_MODEL), "models that OpenRouter may serve instead, in order", "client"),
@@ -152,7 +152,7 @@ ROOT_KEYS = (
         "edges.teller"),
 )  # fmt: skip
 LLM_KEYS = (Key("active", _NAME, "the provider of bare model names", "config.models"),)
-FROM_KEY = Key("from", Day(), "the UTC date from which the price holds", "catalog.book")
+FROM_KEY = Key("from", Day(), "the UTC date from which the price holds", "catalog.prices")
 
 # The mappings that the file has, beside the plain keys of the root.
 ROOT_SECTIONS = {
