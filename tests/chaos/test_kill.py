@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from bursar.sim.record import read_record
 from tests.chaos.findings import Findings, find
 from tests.chaos.harness import Chaos, Counted, Observed, count_naively, govern
 
@@ -61,13 +63,14 @@ def test_what_is_wrong_would_be_seen(folder: Path, observed: Observed, found: Fi
     """The same findings with one line too many in the files that they are drawn from."""
     told = (folder / "acknowledged").read_bytes()
     record = (folder / "sim.jsonl").read_bytes()
-    billed = next(line for line in record.splitlines() if b'"billed_nano_usd":0' not in line)
+    billed = next(entry for entry in read_record(folder / "sim.jsonl") if entry.billed_nano_usd)
+    stray = msgspec.json.encode(msgspec.structs.replace(billed, client_request_id="nobody.1"))
     try:
         (folder / "acknowledged").write_bytes(told + b"nobody.0 5\n")
-        (folder / "sim.jsonl").write_bytes(record + billed + b"\n")
+        (folder / "sim.jsonl").write_bytes(record + stray + b"\n")
         wrong = find(folder, observed).wrong
         assert any("acknowledged charges are lost" in sentence for sentence in wrong)
-        assert any("bill" in sentence for sentence in wrong)
+        assert any("billed requests are not in the books" in sentence for sentence in wrong)
         lower = replace(observed, limit_nano_usd=found.spent_nano_usd - 1)
         assert any("allowed" in sentence for sentence in find(folder, lower).wrong)
     finally:
