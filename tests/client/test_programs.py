@@ -43,7 +43,7 @@ def test_a_program_without_a_budget_leaves_that_of_a_running_program(
 
 
 def test_a_running_programs_budget_cannot_be_given_differently(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
-    with pytest.raises(bursar.ConfigError, match="arguments of a program"):
+    with pytest.raises(bursar.ConfigError, match=r"\$2\.00 per day .* arguments of a program, and as \$1\.00 per day"):
         bursar.Client(budget_usd=2, books=tmp_path / "b.db", api_keys=KEYS)
     holder.communicate("")
     with bursar.Client(budget_usd=2, books=tmp_path / "b.db", api_keys=KEYS) as llm:

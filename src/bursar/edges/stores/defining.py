@@ -20,6 +20,7 @@ from bursar.edges.stores.holds import Hold
 from bursar.edges.stores.standing import Stored
 from bursar.errors import ConfigError
 from bursar.rules.allowances import Allowance, Meter
+from bursar.rules.money import format_usd
 from bursar.rules.windows import FOREVER_MS, Window, rolling_window, sub_window_ms
 
 # The form in which definitions are kept; a later one must read this one too.
@@ -217,7 +218,9 @@ def describe(allowance: Allowance) -> str:
     """An allowance in a few words, for messages."""
     per = f" per {allowance.period}" if allowance.period else ""
     each = f" each {allowance.each}" if allowance.each else ""
-    return f"{allowance.capacity} {allowance.meter}{per}{each} ({allowance.mode})"
+    money = allowance.meter == "nano_usd"
+    amount = format_usd(allowance.capacity) if money else f"{allowance.capacity} {allowance.meter.replace('_', ' ')}"
+    return f"{amount}{per}{each} ({allowance.mode})"
 
 
 def _check_zone(allowance: Allowance) -> None:
