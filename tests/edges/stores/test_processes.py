@@ -135,7 +135,7 @@ def test_two_live_processes_cannot_pass_each_others_budgets(tmp_path: Path) -> N
     with process(path, "first", "define") as first:
         assert line_of(first) == "ready"
         store = SqliteStore(path)
-        with pytest.raises(ConfigError, match=r"10 nano_usd per day \(enforce\) in first\.yaml, which a running"):
+        with pytest.raises(ConfigError, match=r"\$0\.00000001 per day \(enforce\) in first\.yaml, which a running"):
             store.define([budget("day", 20)], "second.yaml", wall_clock_ms)
         assert store.allowances()[0].capacity == 10
         store.define([budget("day", 10)], "second.yaml", wall_clock_ms)
