@@ -36,6 +36,7 @@ class Claim(NamedTuple):
 class Reserve:
     """Claim what an attempt may use at most, from every allowance that binds its scopes: all of it or nothing.
 
+    attempt_id: unique for ever, and beginning with call_id, by which the attempts of a call are found.
     scopes: dimension -> value: "provider", "model" (provider/model), "key", "user", "session", and any tag.
     refunds: settling gives back what was not used of rate limits (the provider counts actual use).
     """

@@ -79,7 +79,7 @@ def reserve(
 ) -> Reserve:
     """A reservation of exactly `nano_usd` (None: the price is not known) and (input, output) tokens for limits."""
     demand = Demand(None if nano_usd is None else nano_usd * 1000, 0, 1000, 1000, *tokens)
-    return Reserve(attempt_id, f"call-{attempt_id}", scopes, demand, refunds)
+    return Reserve(attempt_id, attempt_id, scopes, demand, refunds)
 
 
 def fact(attempt_id: str, charged: int = 100, **options: Any) -> Fact:
@@ -87,7 +87,7 @@ def fact(attempt_id: str, charged: int = 100, **options: Any) -> Fact:
     certain = options.get("certain", True)
     values: dict[str, Any] = {
         "attempt_id": attempt_id,
-        "call_id": f"call-{attempt_id}",
+        "call_id": attempt_id,
         "provider": "openai",
         "model": "gpt-4o",
         "scopes": SCOPES,

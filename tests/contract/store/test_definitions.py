@@ -152,6 +152,19 @@ def test_a_time_zone_must_exist(books: Books) -> None:
     assert books.store.allowances() == []
 
 
+@pytest.mark.parametrize("shape", ["calendar", "rolling"])
+def test_what_lies_ahead_of_a_clock_that_went_back_is_not_lost(books: Books, shape: str) -> None:
+    books.clock.pass_ms(DAY_MS)
+    books.reserve("a", 100)
+    books.settle("a", 70)
+    books.clock.pass_ms(-DAY_MS)
+    books.define(budget("day", 150, shape=shape))
+    assert books.balance("day") == (0, 0)
+    books.clock.pass_ms(DAY_MS)
+    assert books.balance("day") == (70, 0)
+    assert books.reserve("b", 100).left == 80
+
+
 # The command line
 
 
@@ -190,6 +203,13 @@ def test_a_top_up_is_for_the_current_window(books: Books) -> None:
     assert books.store.balances(books.clock.now_ms, names=["day"])[0].limit == 110
     books.clock.pass_ms(12 * HOUR_MS)
     assert books.store.balances(books.clock.now_ms, names=["day"])[0].limit == 60
+
+
+def test_a_top_up_does_not_change_its_unit(books: Books) -> None:
+    books.define(budget("day", 100))
+    books.store.top_up("day", 50, "", books.clock)
+    books.define(Allowance("day", "requests", 7, "calendar", "day"))
+    assert books.store.balances(books.clock.now_ms)[0].limit == 7
 
 
 def test_a_top_up_needs_a_window_and_credit_to_take_back(books: Books) -> None:

@@ -131,6 +131,15 @@ def test_a_rolling_window_sees_what_its_own_transaction_moved(books: Books) -> N
     assert books.balance("hour") == (20, 130)
 
 
+def test_a_rolling_window_sees_an_earlier_part_move_between_two_claims(books: Books) -> None:
+    books.define(budget("hour", 150, shape="rolling", period="hour"))
+    books.reserve("a", 100)
+    books.clock.pass_ms(10 * MINUTE_MS)
+    outcomes = books.do_all([reserve("b", 60), reserve("c", 50), Settle(fact("a", 20)), reserve("d", 60)])
+    assert [isinstance(outcome, Denial) for outcome in outcomes] == [True, False, False, False]
+    assert books.balance("hour") == (20, 110)
+
+
 def test_a_limit_refills_continuously(books: Books) -> None:
     books.define(Allowance("rate", "requests", 2, "bucket", "minute"))
     books.reserve("a")

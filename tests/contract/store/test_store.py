@@ -136,7 +136,7 @@ def test_an_operation_that_breaks_takes_its_transaction_with_it(books: Books) ->
 def test_an_elastic_output_takes_a_share_of_the_headroom(books: Books) -> None:
     books.define(budget("day", 4_000))
     demand = Demand(0, 1_000, 10, 100_000)
-    granted = books.do(reserve("a").__class__("a", "call-a", SCOPES, demand))
+    granted = books.do(reserve("a").__class__("a", "a", SCOPES, demand))
     assert (granted.output_tokens, granted.nano_usd, granted.capped_by) == (1000, 1000, "day")
     books.settle("a", 400)
     (row,) = books.store.attempts()

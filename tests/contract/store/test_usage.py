@@ -96,5 +96,5 @@ def test_a_bad_query_is_the_callers_fault(books: Books) -> None:
 def test_attempts_are_found_newest_first(used: Books) -> None:
     assert [row.attempt_id for row in used.store.attempts()] == ["d", "c", "b", "a"]
     assert [row.attempt_id for row in used.store.attempts(limit=2)] == ["d", "c"]
-    assert [row.attempt_id for row in used.store.attempts(call_id="call-b")] == ["b"]
+    assert [row.attempt_id for row in used.store.attempts(call_id="b")] == ["b"]
     assert [row.attempt_id for row in used.store.attempts(uncertain=True)] == ["b"]

@@ -86,9 +86,10 @@ def _bind(value: str, values: dict[str, Any]) -> str:
 
 
 def attempts(connection: sqlite3.Connection, call_id: str, limit: int, uncertain: bool) -> list[Fact]:
-    """Rows of the ledger, newest first."""
+    """Rows of the ledger, newest first. Those of a call are found by their ids, which begin with the call's."""
+    of_call = "attempt_id >= ?1 AND attempt_id < ?1 || '~' AND call_id = ?1" if call_id else "?1 = ''"
     rows = connection.execute(
-        "SELECT * FROM ledger WHERE (?1 = '' OR call_id = ?1) AND (NOT ?2 OR certain = 0) "
+        f"SELECT * FROM ledger WHERE {of_call} AND (NOT ?2 OR certain = 0) "  # noqa: S608 - one of two constants
         "ORDER BY reserved_ms DESC, rowid DESC LIMIT ?3",
         (call_id, uncertain, limit),
     ).fetchall()

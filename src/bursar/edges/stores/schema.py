@@ -74,7 +74,6 @@ CREATE TABLE ledger (
     PRIMARY KEY (attempt_id)
 );
 CREATE INDEX ledger_time ON ledger (reserved_ms);
-CREATE INDEX ledger_call ON ledger (call_id);
 CREATE INDEX ledger_session ON ledger ("session", reserved_ms) WHERE "session" IS NOT NULL;
 CREATE INDEX ledger_uncertain ON ledger (reserved_ms) WHERE certain = 0;
 CREATE TABLE openings (
