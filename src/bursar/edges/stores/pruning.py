@@ -3,8 +3,8 @@
 Rows that are certain and older than a cut are added up into opening rows, so finely that every boundary of every
 window still falls between two of them: by quarter of an hour (calendar windows of all time zones begin on one), cut
 again every 24 minutes (sub-windows of rolling days, weeks and months begin on such a minute). Windows shorter than a
-quarter are over long before the cut. Pending holds and uncertain rows are never touched, and a level goes only with a
-window that counts no longer.
+quarter are over long before the cut. Pending holds and uncertain rows are never touched, nothing is folded that is
+younger than the oldest hold, and a level goes only with a window that counts no longer.
 """
 
 from __future__ import annotations
@@ -43,26 +43,27 @@ Committing = Callable[[], AbstractContextManager[sqlite3.Connection]]
 
 def prune(committing: Committing, before_ms: int, clock: Callable[[], int], allowances: Iterable[Allowance]) -> int:
     """Fold rows reserved before `before_ms`, in as many transactions as it takes; how many were folded."""
-    cut_ms = min(before_ms, clock() - RECENT_MS)
-    cut_ms -= cut_ms % QUARTER_MS
     folded = 0
     while True:
         with committing() as connection:
+            cut_ms = _cut_ms(connection, before_ms, clock())
             oldest_ms = connection.execute(_OLDEST, (cut_ms,)).fetchone()[0]
             if oldest_ms is None:
-                break
+                for allowance in allowances:
+                    _forget_levels(connection, allowance, cut_ms, clock())
+                return folded
             enough = connection.execute(_ENOUGH, (cut_ms, ROWS_MAX)).fetchone()
             # Whole quarters only, and at least one.
             until_ms = cut_ms if enough is None else min(cut_ms, enough[0] - enough[0] % QUARTER_MS + QUARTER_MS)
             connection.execute(_FOLD, (oldest_ms, until_ms))
             folded += connection.execute(_FORGET, (oldest_ms, until_ms)).rowcount
-    with committing() as connection:
-        # What is still held posts to the window of its reservation.
-        oldest_ms = connection.execute(_OLDEST_HELD).fetchone()[0]
-        cut_ms = cut_ms if oldest_ms is None else min(cut_ms, oldest_ms)
-        for allowance in allowances:
-            _forget_levels(connection, allowance, cut_ms, clock())
-    return folded
+
+
+def _cut_ms(connection: sqlite3.Connection, before_ms: int, now_ms: int) -> int:
+    """Up to where nothing is recent, and nothing is held that will post to the window of its reservation."""
+    held_ms = connection.execute(_OLDEST_HELD).fetchone()[0]
+    cut_ms = min(before_ms, now_ms - RECENT_MS, before_ms if held_ms is None else held_ms)
+    return int(cut_ms - cut_ms % QUARTER_MS)
 
 
 def _forget_levels(connection: sqlite3.Connection, allowance: Allowance, cut_ms: int, now_ms: int) -> None:
