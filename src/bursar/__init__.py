@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from bursar.call.books import Balance
     from bursar.call.receipt import Receipt
     from bursar.client import AsyncClient, Client
+    from bursar.client.replies import Quote, Reply, Vectors
+    from bursar.client.sessions import AsyncSession, Session
+    from bursar.client.streams import AsyncStream, Stream
     from bursar.errors import (
         BudgetExceededError,
         BursarError,
@@ -31,11 +34,8 @@ if TYPE_CHECKING:
         StoreUnavailableError,
         StreamInterruptedError,
     )
-    from bursar.replies import Quote, Reply, Vectors
     from bursar.rules.money import Cost
     from bursar.rules.usage import Usage
-    from bursar.sessions import AsyncSession, Session
-    from bursar.streams import AsyncStream, Stream
     from bursar.wire.reply import Delta
 
 __version__ = "0.1.0"
@@ -57,11 +57,11 @@ _HOMES = {
         "StoreUnavailableError",
         "StreamInterruptedError",
     ),
-    "bursar.replies": ("Quote", "Reply", "Vectors"),
+    "bursar.client.replies": ("Quote", "Reply", "Vectors"),
     "bursar.rules.money": ("Cost",),
     "bursar.rules.usage": ("Usage",),
-    "bursar.sessions": ("AsyncSession", "Session"),
-    "bursar.streams": ("AsyncStream", "Stream"),
+    "bursar.client.sessions": ("AsyncSession", "Session"),
+    "bursar.client.streams": ("AsyncStream", "Stream"),
     "bursar.wire.reply": ("Delta",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -25,8 +25,8 @@ import bursar.edges.http.asynchronous
 import bursar.edges.http.blocking
 import bursar.edges.stores.sqlite  # noqa: F401
 from bursar.client import AsyncClient, Client
+from bursar.client.replies import Reply
 from bursar.errors import ProviderError, RefusedError
-from bursar.replies import Reply
 
 CALLERS = 8
 MODELS = (

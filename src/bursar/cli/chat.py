@@ -22,7 +22,7 @@ from bursar.errors import BursarError, ConfigError
 
 if TYPE_CHECKING:
     from bursar.client import Client
-    from bursar.replies import Reply
+    from bursar.client.replies import Reply
 
 
 @click.command("chat")

@@ -18,8 +18,8 @@ from bursar.errors import ConfigError
 from bursar.rules.money import format_usd
 
 if TYPE_CHECKING:
+    from bursar.client.replies import Quote
     from bursar.config import Settings
-    from bursar.replies import Quote
 
 # A quote is never sent, so any key will do where there is none.
 _UNSENT = "estimate-only"

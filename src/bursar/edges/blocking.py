@@ -85,7 +85,9 @@ class BlockingRun(Run):
             self.reserving(effect.reserve)
             return self.reserved(driver.teller.ask_blocking(effect.reserve, effect.until_ms))
         if isinstance(effect, Open):
-            outcome, self.body = driver.transport.open(effect.exchange, self.progress, self.take_seat())
+            # The transport releases the seat; should it never come to that, `abandon` does.
+            outcome, self.body = driver.transport.open(effect.exchange, self.progress, self.seat)
+            self.seat = None
             return outcome
         if isinstance(effect, Unseat):
             return self.release_seat()
@@ -95,14 +97,16 @@ class BlockingRun(Run):
 
     def _sit(self, effect: Seat) -> bool | Failed:
         transport = self.driver.transport
-        seat: Any = transport.seat(effect.provider)
-        if seat is None:
-            if not effect.wait_seconds:
-                return False
-            seat = transport.wait_seat(effect.provider, effect.wait_seconds)
-        if isinstance(seat, Failed):
-            return seat
-        self.seat = seat
+        # Kept where an interrupt finds it, from the first moment.
+        self.seat = transport.seat(effect.provider)
+        if self.seat is not None:
+            return True
+        if not effect.wait_seconds:
+            return False
+        given = transport.wait_seat(effect.provider, effect.wait_seconds)
+        if isinstance(given, Failed):
+            return given
+        self.seat = given
         return True
 
 

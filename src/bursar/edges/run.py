@@ -70,7 +70,7 @@ class Run:
                 self.teller.tell(Void(attempt_id))
 
     def __del__(self) -> None:
-        if self.held_by or self.seat is not None:
+        if getattr(self, "held_by", "") or getattr(self, "seat", None) is not None:
             self.abandon()
 
     def take_seat(self) -> Any:

@@ -8,8 +8,8 @@ from typing import Any
 from bursar.call.books import Balance
 from bursar.call.plan import Plan
 from bursar.catalog.tokens import count_messages
+from bursar.client.replies import Fit, Quote
 from bursar.engine import Engine
-from bursar.replies import Fit, Quote
 from bursar.rules.allowances import Allowance
 from bursar.rules.estimate import LIKELY_OUTPUT_TOKENS
 from bursar.rules.usage import Usage

@@ -17,17 +17,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from bursar.asking import Messages, chat_body, embedding_body, split
 from bursar.call.books import Balance
 from bursar.call.flow import Result
+from bursar.client.asking import Messages, chat_body, embedding_body, split
+from bursar.client.quoting import quote
+from bursar.client.replies import Quote, Reply, Vectors
+from bursar.client.sessions import AsyncSession, Session
+from bursar.client.streams import AsyncStream, Stream
 from bursar.config import load
 from bursar.edges.drain import AsyncDrain, BlockingDrain
 from bursar.engine import Asked, open_engine
 from bursar.errors import InvalidRequestError
-from bursar.quoting import quote
-from bursar.replies import Quote, Reply, Vectors
-from bursar.sessions import AsyncSession, Session
-from bursar.streams import AsyncStream, Stream
 from bursar.wire.embeddings import Embeddings
 from bursar.wire.openai_chat import OpenAIChat
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from bursar.call.books import Balance
+from bursar.client.replies import Quote, Reply, Vectors
+from bursar.client.streams import AsyncStream, Stream
 from bursar.engine import Engine
-from bursar.replies import Quote, Reply, Vectors
-from bursar.streams import AsyncStream, Stream
 
 if TYPE_CHECKING:
     from bursar.client import AsyncClient, Client

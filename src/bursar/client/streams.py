@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Self
 
+from bursar.client.replies import Reply
 from bursar.errors import InvalidRequestError, StreamInterruptedError
-from bursar.replies import Reply
 from bursar.wire.reply import Delta
 
 if TYPE_CHECKING:
