@@ -57,8 +57,9 @@ def test_a_newer_form_of_a_definition_is_refused(books: Books, path: Path) -> No
         books.reserve("a")
 
 
-def test_a_database_of_something_else_is_left_alone(path: Path) -> None:
-    altered(path, "CREATE TABLE notes (text)")
+@pytest.mark.parametrize("statement", ["CREATE TABLE notes (text)", "PRAGMA user_version = 3"])
+def test_a_database_of_something_else_is_left_alone(path: Path, statement: str) -> None:
+    altered(path, statement)
     with pytest.raises(StoreUnavailableError, match="a database of something else"):
         SqliteStore(path)
 
@@ -162,8 +163,9 @@ def test_a_stopped_process_in_its_turn_is_waited_for_within_bounds(books: Books,
 def test_a_file_that_was_removed_is_not_made_anew(books: Books, path: Path) -> None:
     books.define(budget())
     path.rename(path.with_suffix(".moved"))
-    with pytest.raises(StoreUnavailableError, match="was removed or replaced"):
-        books.reserve("a")
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError, match="was removed or replaced"):
+            books.reserve("a")
     assert not path.exists()
     path.with_suffix(".moved").rename(path)
     assert isinstance(books.reserve("a"), Granted)
@@ -185,6 +187,22 @@ def test_a_lost_connection_is_opened_again(books: Books) -> None:
         books.settle("a", 70)
     assert books.settle("a", 70).changed
     assert books.balance("day") == (70, 0)
+
+
+def test_a_connection_that_met_damage_is_not_used_again(books: Books) -> None:
+    books.define(budget())
+    before = books.store._connections._writer
+    damage = sqlite3.DatabaseError("database disk image is malformed")
+    damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    with pytest.raises(StoreUnavailableError, match="run `bursar db check`"):
+        _meet(books.store, damage)
+    assert isinstance(books.reserve("a"), Granted)
+    assert books.store._connections._writer is not before
+
+
+def _meet(store: SqliteStore, error: Exception) -> None:
+    with store._connections.committing():
+        raise error
 
 
 def as_somebody_else(path: Path) -> str:

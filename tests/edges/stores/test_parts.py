@@ -161,6 +161,20 @@ def test_a_turn_is_one_at_a_time_and_those_that_wait_come_first(tmp_path: Path) 
     other.close()
 
 
+def test_two_who_probe_do_not_take_each_other_for_the_owner(tmp_path: Path) -> None:
+    locking = FileLocking(tmp_path / "db")
+    owners = tmp_path / "db-owners"
+    owners.mkdir()
+    with (owners / "dead").open("w") as probe:
+        fcntl.flock(probe, fcntl.LOCK_SH)
+        assert locking.alive("dead") is False
+    assert locking.alive("buried") is False
+    locking.live("me")
+    assert FileLocking(tmp_path / "db").alive("me") is True
+    locking.close()
+    assert FileLocking(tmp_path / "db").alive("me") is False
+
+
 def _free(path: Path) -> bool:
     """Whether nobody stands at a lock."""
     with path.open("rb") as file:

@@ -60,7 +60,6 @@ def use_after_fork(store: SqliteStore) -> None:
         say("granted")
     except StoreUnavailableError as error:
         say(error)
-    store.close()
     time.sleep(600)
 
 
