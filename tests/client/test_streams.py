@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import bursar
-from tests.client.colours import opened, whole
+from tests.client.colours import opened, until, whole
 from tests.client.raw_server import configured, raw_server
 from tests.client.simulator import Sim
 
@@ -214,6 +214,7 @@ async def test_a_stalled_stream_that_was_left_is_cut_when_the_client_closes(sim:
         async with opened(colour, sim.config(), budget_usd=5) as llm:
             await llm.stream("[[tokens=30]]", leave_after=1)
             await llm.drained(seconds=0.05)
+            await until(llm.facts)  # what a cut settles is queued, and not waited for
             (fact,) = llm.facts()
             assert fact.ending == "aborted"
             assert (fact.certain, fact.charged_nano_usd) == (False, fact.bound_nano_usd)
