@@ -23,7 +23,7 @@
     ├─ StreamInterruptedError          the partial reply and its metered cost
     └─ StoreUnavailableError           the books cannot be read or written; fails closed
 
-Prompt text never enters an exception.
+Bursar puts no prompt text into an exception; a provider's own message is passed on, and may quote one.
 """
 
 from __future__ import annotations

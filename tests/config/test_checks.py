@@ -103,7 +103,7 @@ CASES = [
     ),
     ("routes:\n  fast: [groq/llama]", ("warning", "routes.fast", 2, "groq has no key")),
     ("llm:\n  active: groq", ("warning", "llm.active", 2, "groq has no key")),
-    ("alerts:\n  webhook: ${HOOK}", ("note", "alerts.webhook", 2, "no alert will be sent")),
+    ("alerts:\n  webhook: ${HOOK}", ("note", "alerts.webhook", 2, "alerts are not sent yet")),
     ("prices:\n  openai/x: {from: 2027-01-01, input: 1}", ("note", "prices.openai/x", 2, "not used before that date")),
     ("gateway:\n  host: 0.0.0.0", ("note", "gateway.host", 2, "reachable from other machines")),
 ]

@@ -246,9 +246,9 @@ def _whole(settings: Settings, find: Find) -> None:
         find("warning", "llm.active", f"{settings.active} has no key: bare model names will fail")
     webhook = settings.alerts.webhook
     if webhook is not None and not webhook.named:
-        find("note", "alerts.webhook", f"{webhook.reference} is not set: no alert will be sent")
-    if webhook is None and any(allowance.alert_at for allowance in settings.allowances):
-        find("note", "alerts.webhook", "alert_at is given without a webhook: alerts go to the log only")
+        find("note", "alerts.webhook", f"{webhook.reference} is not set, and alerts are not sent yet")
+    if any(allowance.alert_at for allowance in settings.allowances):
+        find("note", "alerts.webhook", "alert_at has no effect yet")
     local = settings.gateway.host in ("127.0.0.1", "::1", "localhost")
     if not local:
         find("note", "gateway.host", f"{settings.gateway.host} is reachable from other machines")

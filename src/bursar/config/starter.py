@@ -24,7 +24,7 @@ llm:
     #   price: free
 
 budgets:                            # every budget that matches a call binds it
-  everything: {usd: 5, per: day, alert_at: [50%, 80%, 95%]}
+  everything: {usd: 5, per: day}
   # teams: {usd: 200, per: month, each: team}
   # users: {usd: 1, per: day, each: user, missing: refuse}
 
