@@ -119,7 +119,7 @@ async def opened(colour: str, config: Any = None, **options: Any) -> AsyncIterat
 async def until(told: Callable[[], object]) -> None:
     """Wait until something is so that another thread makes so."""
     async with asyncio.timeout(20):
-        while not told():
+        while not told():  # noqa: ASYNC110 - the other thread knows nothing of this loop
             await asyncio.sleep(0.001)
 
 
