@@ -86,6 +86,7 @@ class Engine:
         self.teller = Teller(store, clock, notice=self._expired)
         self.prices = price_book(settings)
         self._ids = Ids()
+        self._observed = frozenset(one.name for one in settings.allowances if not one.enforced)
         self._define()
         self._candidates: dict[str, Candidate] = {}
         self._watchers()
@@ -126,6 +127,7 @@ class Engine:
             caps=caps,
             tracks_cost=candidate.settings.enable_cost_tracking,
             observes=self.settings.mode == "observe",
+            observed=self._observed,
             warn_nano_usd=candidate.settings.cost_warning_threshold_nano_usd,
             unpriced=unpriced,
         )

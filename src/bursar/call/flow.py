@@ -135,8 +135,11 @@ def _imposes(plan: Plan, grant: Granted) -> bool:
     """Whether the output limit that was granted for goes to the provider: where the caller set none and money binds."""
     if plan.request.output_limit is not None or not grant.output_tokens:
         return False
-    budgeted = not plan.observes and any(claim.meter == "nano_usd" for claim in grant.claims)
-    return budgeted or bool(plan.demand.capped_by)
+    if plan.demand.capped_by:
+        return True
+    return not plan.observes and any(
+        claim.meter == "nano_usd" and claim.allowance not in plan.observed for claim in grant.claims
+    )
 
 
 def _exchange(plan: Plan, grant: Granted) -> Exchange:

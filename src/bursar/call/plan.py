@@ -25,7 +25,8 @@ class Plan:
 
     model: the provider's own name, as asked. scopes: see `books.Reserve`. price: the card of a model of this provider
     now, None when its price is not known. tracks_cost: False leaves the cost unknown (the seed's
-    `enable_cost_tracking: false`). observes: the whole configuration only counts, so no output limit is imposed.
+    `enable_cost_tracking: false`). observes: the whole configuration only counts, so no output limit is imposed;
+    observed: the budgets that only count.
     start_ms, wait_until_ms, deadline_ms: epoch milliseconds; no deadline is None.
     """
 
@@ -47,5 +48,6 @@ class Plan:
     caps: tuple[Cap, ...] = ()
     tracks_cost: bool = True
     observes: bool = False
+    observed: frozenset[str] = frozenset()
     warn_nano_usd: int | None = None
     unpriced: tuple[str, ...] = field(default=())
