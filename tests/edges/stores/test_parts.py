@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from bursar.edges.stores import bindings, bulk, schema
+from bursar.edges.stores.accounts import account_of, scopes_of
 from bursar.edges.stores.bindings import Bindings
 from bursar.edges.stores.filesystems import file_system_of, refuse_shared
 from bursar.edges.stores.locks import FileLocking
-from bursar.edges.stores.rows import scope_columns, scopes_of
 from bursar.errors import StoreUnavailableError
 from tests.contract.store.material import DAY_MS, NOON_MS, budget
 
@@ -70,7 +70,7 @@ def test_the_rarest_value_finds_an_allowance() -> None:
     assert [place.allowance.name for place in index.at({"provider": "openai", "key": "k7"}, NOON_MS).places] == ["b7"]
 
 
-# rows
+# accounts
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_the_rarest_value_finds_an_allowance() -> None:
     ],
 )
 def test_scopes_come_back_from_their_columns(scopes: dict[str, str]) -> None:
-    *columns, tags = scope_columns(scopes)
-    assert scopes_of(columns, tags or "") == scopes
+    account = account_of(scopes)
+    assert scopes_of(account[:5], account[5]) == scopes
 
 
 # schema

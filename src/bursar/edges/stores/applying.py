@@ -14,7 +14,7 @@ reservation; a second one finds the row. A voided attempt that left no row is no
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bursar.call.books import (
@@ -71,14 +71,24 @@ def needed_keys(page: Page) -> list[Key]:
     return [claim[:3] for hold in page.holds.values() for claim in hold.claims]
 
 
-def foreseen_keys(page: Page, operation: Operation) -> list[Key]:
-    """The levels that an operation will most likely need. A guess: what it misses is fetched on demand."""
-    if isinstance(operation, Reserve):
-        return [place.key for place in page.bindings.now(operation.scopes, page.now_ms).places]
-    if isinstance(operation, (Settle, Adjust)):
-        fact = operation.fact
-        return [place.key for place in page.bindings.now(fact.scopes, page.now_ms).places]
-    return []
+def foresee(page: Page, operations: Sequence[Operation]) -> tuple[list[str], list[Key]]:
+    """The attempts that operations are about, and the levels that they will most likely need.
+
+    The levels are a guess, from the scopes that stand now: what it misses is fetched on demand.
+    """
+    attempt_ids, keys = [], set[Key]()
+    for operation in operations:
+        if isinstance(operation, Reserve):
+            attempt_ids.append(operation.attempt_id)
+            scopes = operation.scopes
+        elif isinstance(operation, (Settle, Adjust)):
+            attempt_ids.append(operation.fact.attempt_id)
+            scopes = operation.fact.scopes
+        else:
+            attempt_ids.append(attempt_of(operation))
+            continue
+        keys.update(page.bindings.now(scopes, page.now_ms).keys)
+    return attempt_ids, list(keys)
 
 
 def _reserve(page: Page, reserve: Reserve) -> Outcome:
@@ -105,7 +115,7 @@ def _reserve(page: Page, reserve: Reserve) -> Outcome:
         take(level, amount, now_ms)
         page.move(place.key, level)
         claims.append(Claim(*place.key, level.meter, amount))
-    hold = hold_of(reserve, grant, tuple(claims), page.owner_id, now_ms)
+    hold = hold_of(reserve, grant, tuple(claims), binding.account, page.owner_id, now_ms)
     page.holds[hold.attempt_id] = page.opened[hold.attempt_id] = hold
     page.ended.pop(hold.attempt_id, None)
     return hold.granted()

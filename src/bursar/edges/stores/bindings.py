@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from bursar.edges.stores.accounts import Account, account_of
 from bursar.rules.allowances import Allowance
 from bursar.rules.windows import ALWAYS, Window, calendar_window, rolling_window
 
@@ -32,6 +33,7 @@ class Place(NamedTuple):
 class Binding(NamedTuple):
     """What binds a set of scopes in [from_ms, until_ms).
 
+    keys: those of the places. account: the scopes as they are kept.
     refused: the first enforced allowance that lacks the value it counts by, None when nothing is missing.
     would_refuse: names of observed allowances that would have refused for the same reason.
     """
@@ -41,6 +43,8 @@ class Binding(NamedTuple):
     places: tuple[Place, ...]
     refused: Allowance | None
     would_refuse: tuple[str, ...]
+    keys: tuple[Key, ...]
+    account: Account
 
 
 def window_of(allowance: Allowance, instant_ms: int) -> Window:
@@ -123,4 +127,5 @@ class Bindings:
             window = window_of(allowance, instant_ms)
             from_ms, until_ms = max(from_ms, window.start_ms), min(until_ms, window.end_ms)
             places.append(Place(allowance, (allowance.name, subject, window.start_ms), window.end_ms))
-        return Binding(from_ms, until_ms, tuple(places), refused, tuple(would_refuse))
+        keys = tuple(place.key for place in places)
+        return Binding(from_ms, until_ms, tuple(places), refused, tuple(would_refuse), keys, account_of(scopes))

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 import msgspec
 
 from bursar.edges.stores import bulk
+from bursar.edges.stores.accounts import DIMENSIONS, scopes_of
 from bursar.edges.stores.bindings import Bindings
 from bursar.edges.stores.defining import (
     FORMAT,
@@ -23,7 +24,6 @@ from bursar.edges.stores.defining import (
     restart,
 )
 from bursar.edges.stores.holds import Hold, decode_holds, encode_hold
-from bursar.edges.stores.rows import DIMENSIONS, scopes_of
 from bursar.edges.stores.shelving import text_of
 from bursar.errors import StoreUnavailableError
 

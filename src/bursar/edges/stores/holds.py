@@ -5,11 +5,10 @@ Its claims name the windows of the reservation, so a settle at five past midnigh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
 from bursar.call.books import Claim, Granted, Reserve
+from bursar.edges.stores.accounts import Account, scopes_of
 from bursar.rules.allowances import Grant, Meter
 
 
@@ -19,7 +18,7 @@ class Hold(msgspec.Struct, array_like=True, frozen=True, gc=False):
     attempt_id: str
     call_id: str
     owner_id: str
-    scopes: dict[str, str]
+    account: Account
     reserved_ms: int
     bound_nano_usd: int
     output_tokens_max: int
@@ -30,6 +29,11 @@ class Hold(msgspec.Struct, array_like=True, frozen=True, gc=False):
     capped_by: str = ""
     would_refuse: tuple[str, ...] = ()
     request_id: str = ""
+
+    @property
+    def scopes(self) -> dict[str, str]:
+        """The scopes of the attempt, put together again."""
+        return scopes_of(self.account[:5], self.account[5])
 
     def granted(self) -> Granted:
         """The outcome of the reservation, for its first answer and for every repetition."""
@@ -67,14 +71,16 @@ def claimed_amount(meter: Meter, bound_nano_usd: int, claimed_input: int, claime
     return claimed_output if meter == "output_tokens" else 1
 
 
-def hold_of(reserve: Reserve, grant: Grant, claims: tuple[Claim, ...], owner_id: str, now_ms: int) -> Hold:
+def hold_of(
+    reserve: Reserve, grant: Grant, claims: tuple[Claim, ...], account: Account, owner_id: str, now_ms: int
+) -> Hold:
     """The hold of a reservation that was granted with these claims."""
     demand = reserve.demand
     return Hold(
         reserve.attempt_id,
         reserve.call_id,
         owner_id,
-        plain(reserve.scopes),
+        account,
         now_ms,
         grant.nano_usd,
         grant.output_tokens,
@@ -85,11 +91,6 @@ def hold_of(reserve: Reserve, grant: Grant, claims: tuple[Claim, ...], owner_id:
         grant.capped_by,
         grant.would_refuse,
     )
-
-
-def plain(scopes: Mapping[str, str]) -> dict[str, str]:
-    """The scopes as a dict of our own."""
-    return dict(scopes)
 
 
 encode_hold = msgspec.json.Encoder().encode

@@ -12,7 +12,8 @@ from typing import Any
 
 from bursar.call.books import Balance, Fact, UsageQuery, UsageRow
 from bursar.edges.stores import definitions
-from bursar.edges.stores.rows import DIMENSIONS, Row, fact_of
+from bursar.edges.stores.accounts import DIMENSIONS
+from bursar.edges.stores.rows import Row, fact_of
 from bursar.edges.stores.standing import Stored, counted_from_ms, standing
 from bursar.edges.stores.tallying import QUARTER_MS, Entry, by_time, plain_dimensions, tally
 from bursar.rules.allowances import Allowance

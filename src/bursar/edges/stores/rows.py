@@ -7,23 +7,19 @@ Scopes stand in columns of their own for the dimensions that people ask for, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, cast
 
 import msgspec
 
 from bursar.call.books import Ending, Fact
+from bursar.edges.stores.accounts import DIMENSIONS, account_of, scopes_of
 from bursar.edges.stores.holds import Hold
 from bursar.rules.allowances import Meter
 from bursar.rules.money import CostSource
 from bursar.rules.usage import Usage
 
-# Scopes with a column of their own; every other dimension is a tag.
-DIMENSIONS = ("provider", "model", "key", "user", "session")
-
 _encode = msgspec.json.Encoder(order="sorted").encode
-_decode_text = msgspec.json.Decoder(dict[str, str]).decode
 _decode_counts = msgspec.json.Decoder(dict[str, int]).decode
 _decode_names = msgspec.json.Decoder(tuple[str, ...]).decode
 
@@ -94,24 +90,6 @@ class Row(NamedTuple):
         return _decode_names(self.evidence) if self.evidence else ()
 
 
-def scopes_of(columns: Sequence[str | None], tags: str) -> dict[str, str]:
-    """Scopes from the five columns and the tags."""
-    scopes = {name: value for name, value in zip(DIMENSIONS, columns, strict=True) if value is not None}
-    if tags != "{}":
-        scopes.update(_decode_text(tags))
-    return scopes
-
-
-def scope_columns(scopes: Mapping[str, str]) -> tuple[str | None, str | None, str | None, str | None, str | None, str]:
-    """Scopes as the ledger keeps them: five columns and the tags as JSON."""
-    get = scopes.get
-    columns = (get("provider"), get("model"), get("key"), get("user"), get("session"))
-    if len(scopes) == 5 - columns.count(None):
-        return (*columns, "{}")
-    tags = {dimension: value for dimension, value in scopes.items() if dimension not in DIMENSIONS}
-    return (*columns, _encode(tags).decode())
-
-
 def row_of(fact: Fact, hold: Hold | None) -> Row:
     """The row of an attempt that ended with `fact`. What the hold knows better (scopes, window, bound) it says.
 
@@ -122,22 +100,23 @@ def row_of(fact: Fact, hold: Hold | None) -> Row:
     usage = fact.usage
     leaves = usage.leaves
     input_tokens, output_tokens = (usage.input_tokens, usage.output_tokens) if leaves else (0, 0)
+    output_tokens_max = fact.output_tokens_max
     if hold is not None:
         known = bool(leaves) or fact.certain
         claimed_input, claimed_output = hold.claimed_input, hold.claimed_output
         carried = (input_tokens, output_tokens) if known else (claimed_input, claimed_output)
-        would_refuse, output_tokens_max = hold.would_refuse, fact.output_tokens_max or hold.output_tokens_max
-        scopes, bound, reserved_ms = hold.scopes, hold.bound_nano_usd, hold.reserved_ms
+        would_refuse, output_tokens_max = hold.would_refuse, output_tokens_max or hold.output_tokens_max
+        account, bound, reserved_ms = hold.account, hold.bound_nano_usd, hold.reserved_ms
         capped_by, request_id = fact.capped_by or hold.capped_by, fact.request_id or hold.request_id
     else:
         claimed_input, claimed_output, carried = 0, 0, (input_tokens, output_tokens)
-        would_refuse, output_tokens_max = fact.would_refuse, fact.output_tokens_max or 0
-        scopes, bound, reserved_ms = dict(fact.scopes), fact.bound_nano_usd, fact.reserved_ms
+        would_refuse = fact.would_refuse
+        account, bound, reserved_ms = account_of(fact.scopes), fact.bound_nano_usd, fact.reserved_ms
         capped_by, request_id = fact.capped_by, fact.request_id
     return Row(
         fact.attempt_id,
         fact.call_id,
-        *scope_columns(scopes),
+        *account,
         fact.provider,
         fact.model,
         fact.ending,
@@ -208,14 +187,15 @@ def not_sent(row: Row) -> Row:
 
 def expired_row(hold: Hold, now_ms: int) -> Row:
     """The row of an orphan: charged at its bound, uncertain until evidence comes."""
-    provider = hold.scopes.get("provider", "")
+    scopes = hold.scopes
+    provider = scopes.get("provider", "")
     return row_of(
         Fact(
             attempt_id=hold.attempt_id,
             call_id=hold.call_id,
             provider=provider,
-            model=hold.scopes.get("model", "").removeprefix(f"{provider}/"),
-            scopes=hold.scopes,
+            model=scopes.get("model", "").removeprefix(f"{provider}/"),
+            scopes=scopes,
             ending="expired",
             bound_nano_usd=hold.bound_nano_usd,
             charged_nano_usd=hold.bound_nano_usd,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bursar.call.books import Balance, Expire, Expired, Fact, Operation, Outcome, Renew, Reserve, UsageQuery, UsageRow
 from bursar.edges.stores import definitions, reads
-from bursar.edges.stores.applying import apply, attempt_of, foreseen_keys, needed_keys
+from bursar.edges.stores.applying import apply, foresee, needed_keys
 from bursar.edges.stores.connections import Connections
 from bursar.edges.stores.defining import plan, plan_one, plan_removal, topped_up
 from bursar.edges.stores.definitions import Known
@@ -183,8 +183,7 @@ class SqliteStore:
     def _load(self, connection: sqlite3.Connection, operations: Sequence[Operation], now_ms: int) -> Page:
         """A page with what the operations need, and with the lease that its reservations stand under."""
         page = Page(SqlShelf(connection), self._known.bindings, now_ms, self._owner.id)
-        attempt_ids = [attempt_id for operation in operations if (attempt_id := attempt_of(operation))]
-        keys = list({key: None for operation in operations for key in foreseen_keys(page, operation)})
+        attempt_ids, keys = foresee(page, operations)
         opening = open_page(connection, self._owner.id, attempt_ids, keys)
         if opening.definitions == self._known.version:
             page.foresee(keys, opening.levels)
@@ -208,11 +207,9 @@ class SqliteStore:
         self, connection: sqlite3.Connection, operations: Sequence[Operation], opening: Opening, now_ms: int
     ) -> None:
         """Renew the lease when asked; and before anything is held, should it have run low or been taken away."""
-        for operation in operations:
-            if isinstance(operation, Renew):
-                self._lease_ms = operation.lease_ms
-                self._owner.register(connection, now_ms + self._lease_ms)
-                return
+        asked = [operation for operation in operations if isinstance(operation, Renew)]
+        if asked:
+            self._lease_ms = asked[-1].lease_ms
         low = (opening.lease_until_ms or 0) - now_ms < self._lease_ms // 2
-        if low and any(isinstance(operation, Reserve) for operation in operations):
+        if asked or (low and any(isinstance(operation, Reserve) for operation in operations)):
             self._owner.register(connection, now_ms + self._lease_ms)
