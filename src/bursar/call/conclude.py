@@ -166,7 +166,7 @@ def _conclude(
 def _cost(plan: Plan, metered: Metered, status: int) -> tuple[Cost, str]:
     if not plan.tracks_cost:
         return UNKNOWN_COST, ""
-    return meter(
+    cost, version = meter(
         metered,
         asked_model=plan.model,
         price=plan.price,
@@ -175,6 +175,10 @@ def _cost(plan: Plan, metered: Metered, status: int) -> tuple[Cost, str]:
         reports_cost=plan.provider.reports_cost,
         tools_ran=bool(plan.request.unbounded),
     )
+    if plan.request.n > 1 and cost.nano_usd and cost.source == "computed" and not plan.provider.price_provider:
+        # Of several choices, llama.cpp's server counts one: usage of servers of one's own is not the last word there.
+        cost = Cost(cost.nano_usd, cost.source, certain=False)
+    return cost, version
 
 
 def fact_of(
