@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import date
 from typing import Any
 
 from bursar.blocks.performance_monitor import PerformanceMonitor
@@ -40,6 +40,8 @@ from bursar.wire.dialect import Dialect, Request
 # What scopes call themselves; a tag of such a name would count for the wrong allowance.
 RESERVED = frozenset({"provider", "model", "key", "user", "session"})
 TAGS_MAX = 32
+# The ordinal of 1970-01-01: prices are those of a UTC day.
+EPOCH = date(1970, 1, 1).toordinal()
 # Where an allowance is defined that no file defines, as configuration calls it.
 ARGUMENTS = "arguments"
 SCOPE_CHARACTERS_MAX = 256
@@ -244,7 +246,7 @@ class Engine:
 
     def _priced(self, candidate: Candidate) -> Pricing:
         name, book = candidate.settings.name, self.prices
-        today = datetime.fromtimestamp(self.clock() / 1000, UTC).date()
+        today = date.fromordinal(EPOCH + self.clock() // 86_400_000)
 
         def price(model: str, tier: str = "", /) -> PriceCard | None:
             return book.card(name, model, today, tier)
@@ -261,12 +263,12 @@ class Engine:
         caps: tuple[Cap, ...],
     ) -> tuple[Demand, tuple[str, ...]]:
         name = candidate.settings.name
-        reasons = any(models.is_reasoning(name, model) for model in reachable)
+        facts = models.reach(name, reachable)
         size = dialect.size(
             request,
-            output_tokens_min=MIN_OUTPUT_TOKENS_REASONING if reasons else MIN_OUTPUT_TOKENS,
-            output_tokens_max=min(models.output_max(name, model) for model in reachable),
-            context_tokens=max(models.context_window(name, model) for model in reachable),
+            output_tokens_min=MIN_OUTPUT_TOKENS_REASONING if facts.reasoning else MIN_OUTPUT_TOKENS,
+            output_tokens_max=facts.output_max,
+            context_tokens=facts.context_window,
         )
         if not candidate.settings.enable_cost_tracking:
             return demand_of(size, [None]), ()
@@ -274,7 +276,9 @@ class Engine:
         tiers = ("", request.tier) if request.tier else ("",)
         cards = {(model, tier): prices(model, tier) for model in reachable for tier in tiers}
         unpriced = tuple(dict.fromkeys(f"{name}/{model}" for (model, _), card in cards.items() if card is None))
-        priced: list[PriceCard | None] = [None] if unbounded_by(request, name, reachable) else list(cards.values())
+        priced: list[PriceCard | None] = list(cards.values())
+        if request.unbounded or facts.server_tools:
+            priced = [None]
         tightest = min(caps, key=lambda cap: cap.nano_usd, default=None)
         if tightest is None:
             return demand_of(size, priced), unpriced
@@ -342,12 +346,6 @@ def _pool_limits(settings: ProviderSettings) -> PoolLimits:
         write_timeout_seconds=settings.write_timeout,
         pool_timeout_seconds=settings.pool_timeout,
     )
-
-
-def unbounded_by(request: Request, provider: str, reachable: tuple[str, ...]) -> tuple[str, ...]:
-    """What of a call runs at the provider's side without a bound: tools it names, and models that search unasked."""
-    searching = [tool for model in reachable for tool in models.server_tools(provider, model)]
-    return (*request.unbounded, *searching)
 
 
 class Ids:

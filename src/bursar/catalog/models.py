@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from fnmatch import translate
 from functools import cache, lru_cache
 from re import Pattern
-from typing import Any
+from typing import Any, NamedTuple
 
 from bursar.wire.dialect import CONTEXT_TOKENS_MAX
 
-__all__ = ["context_window", "is_reasoning", "maker_name", "output_max", "server_tools"]
+__all__ = ["Reach", "context_window", "is_reasoning", "maker_name", "output_max", "reach", "server_tools"]
 
 NAMES_REMEMBERED_MAX = 4_096
+REACHES_MAX = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,30 @@ def server_tools(provider: str, model: str) -> tuple[str, ...]:
     """
     searches = _facts(maker_name(model)).searches or model.endswith(":online")
     return (f"model {model}",) if searches else ()
+
+
+class Reach(NamedTuple):
+    """What models that one call can reach can do together: the least output, the largest context, what they search."""
+
+    output_max: int
+    context_window: int
+    reasoning: bool
+    server_tools: tuple[str, ...]
+
+
+@lru_cache(maxsize=REACHES_MAX)
+def reach(provider: str, names: tuple[str, ...]) -> Reach:
+    """The facts that hold for whichever of these models serves a call.
+
+    >>> reach("openrouter", ("openai/gpt-4o", "openai/gpt-3.5-turbo")).output_max
+    4096
+    """
+    return Reach(
+        min(output_max(provider, name) for name in names),
+        max(context_window(provider, name) for name in names),
+        any(is_reasoning(provider, name) for name in names),
+        tuple(tool for name in names for tool in server_tools(provider, name)),
+    )
 
 
 def maker_name(model: str) -> str:
