@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from bursar.call.books import Expire, Expired, Granted, Operation, Renew, Reserve, Store, Void
+from bursar.edges.forks import forks
 from bursar.edges.waiting import WaitingRoom
 from bursar.errors import BursarError, QueueFullError, StoreUnavailableError
 from bursar.rules.allowances import Denial
@@ -40,8 +41,16 @@ QUEUE_MAX = 100_000
 WAITING_MAX = 10_000
 
 
+def steady_ms() -> int:
+    """Milliseconds that only go forward."""
+    return time.monotonic_ns() // 1_000_000
+
+
 class Ticket:
-    """One operation and the caller who waits for its outcome. Delivered once, or abandoned."""
+    """One operation and the caller who waits for its outcome. Delivered once, or abandoned.
+
+    until_ms: by the teller's timer, how long a denied reserve may be parked.
+    """
 
     __slots__ = (
         "abandoned", "arrival", "delivered", "future", "lock", "loop", "operation", "outcome", "parked_at", "since_ms",
@@ -72,11 +81,13 @@ class Teller:
         *,
         waiting_max: int = WAITING_MAX,
         lease_ms: int = LEASE_MS,
+        timer: Callable[[], int] = steady_ms,
         notice: Callable[[Expired], None] | None = None,
     ) -> None:
         self._notice = notice
         self._store = store
         self._clock = clock
+        self._timer = timer
         self._lease_ms = lease_ms
         self._queue: deque[Ticket] = deque()
         self._wake: SimpleQueue[None] = SimpleQueue()
@@ -87,7 +98,7 @@ class Teller:
         self._renew_at_ms = 0
         self._closing = False
         self._ended = False
-        self._pid = 0
+        self._forks = -1
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._fate = threading.Lock()
@@ -98,7 +109,7 @@ class Teller:
         Raises StoreUnavailableError, ConfigError or QueueFullError; a denial is an outcome. A caller who is cancelled
         leaves nothing behind: a reserve is dropped or its grant voided; settles take effect all the same.
         """
-        ticket = Ticket(operation, until_ms)
+        ticket = Ticket(operation, self._parked_until(until_ms) if until_ms else 0)
         ticket.loop = asyncio.get_running_loop()
         ticket.future = ticket.loop.create_future()
         self._put(ticket)
@@ -113,7 +124,7 @@ class Teller:
 
     def ask_blocking(self, operation: Operation, until_ms: int = 0) -> Any:
         """The blocking twin of `ask`; an interrupt (KeyboardInterrupt) counts as a cancellation."""
-        ticket = Ticket(operation, until_ms)
+        ticket = Ticket(operation, self._parked_until(until_ms) if until_ms else 0)
         ticket.lock = threading.Lock()
         ticket.lock.acquire()
         try:
@@ -151,10 +162,14 @@ class Teller:
             self._wake.put(None)
             thread.join()
 
+    def _parked_until(self, until_ms: int) -> int:
+        """An instant of the wall clock on the timer, which no change of clocks moves: nobody waits an hour longer."""
+        return self._timer() + max(until_ms - self._clock(), 0)
+
     def _put(self, ticket: Ticket) -> None:
         if self._closing:
             raise StoreUnavailableError("this client is closed")
-        if self._pid != os.getpid():
+        if self._forks != forks():
             self._start()
         if len(self._queue) + len(self._failing) >= QUEUE_MAX and isinstance(ticket.operation, Reserve):
             raise QueueFullError(f"{QUEUE_MAX} operations wait for the books already")
@@ -181,13 +196,13 @@ class Teller:
         with self._starting:
             if self._closing:
                 raise StoreUnavailableError("this client is closed")
-            if self._thread is not None and self._pid != os.getpid():
+            if self._thread is not None and self._forks != forks():
                 raise StoreUnavailableError(
                     "this client was opened before a fork and its books are the parent's; make a Client in the child"
                 )
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="bursar-teller", daemon=True)
-                self._pid = os.getpid()
+                self._forks = forks()
                 self._thread.start()
 
     def _abandon(self, ticket: Ticket) -> None:
@@ -202,7 +217,7 @@ class Teller:
     # Everything below runs in the teller's thread.
 
     def _run(self) -> None:
-        self._renew_at_ms = self._clock() + self._lease_ms // 3
+        self._renew_at_ms = self._timer() + self._lease_ms // 3
         try:
             while True:
                 batch = self._collect()
@@ -225,7 +240,7 @@ class Teller:
                 with contextlib.suppress(Empty):
                     self._wake.get(timeout=self._pause_seconds())
             self._idle = False
-        now_ms = self._clock()
+        now_ms = self._timer()
         tickets = [queue.popleft() for _ in range(min(len(queue), BATCH_MAX))]
         enders = [ticket for ticket in tickets if not isinstance(ticket.operation, Reserve)]
         newcomers = [ticket for ticket in tickets if isinstance(ticket.operation, Reserve) and not ticket.abandoned]
@@ -238,7 +253,7 @@ class Teller:
         due_ms = min(self._renew_at_ms, self._room.next_ms())
         if self._failing:
             due_ms = min(due_ms, self._failing_until_ms)
-        return max(due_ms - self._clock(), 0) / 1000
+        return max(due_ms - self._timer(), 0) / 1000
 
     def _housekeeping(self, now_ms: int) -> list[Ticket]:
         if now_ms < self._renew_at_ms:
@@ -263,7 +278,7 @@ class Teller:
             self._answer(batch, outcomes)
 
     def _answer(self, batch: list[Ticket], outcomes: list[Any]) -> None:
-        now_ms = self._clock()
+        now_ms = self._timer()
         deliveries = []
         for ticket, outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, Denial) and outcome.comeback != "never" and ticket.until_ms > now_ms:
@@ -281,7 +296,7 @@ class Teller:
 
     def _put_off(self, batch: list[Ticket], error: StoreUnavailableError) -> None:
         """The books failed: refuse the reserves, keep the settles."""
-        now_ms = self._clock()
+        now_ms = self._timer()
         deliveries: list[tuple[Ticket, Any]] = []
         for ticket in batch:
             if isinstance(ticket.operation, Reserve):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # How often a head looks again when nothing was released here: another process may have released.
 LOOK_MS = 50
+# Deadlines of calls that were served already are kept until they pass, or until there are so many more than waiters.
+DEADLINES_SPARE = 256
 # The instant of a timer that is not set.
 NEVER_MS = 2**53
 
@@ -41,10 +43,16 @@ class WaitingRoom:
     def park(self, ticket: Ticket, denial: Denial, now_ms: int) -> bool:
         """Queue a denied ticket at its place in the order of arrival. False when the room is full."""
         if self._count >= self._capacity:
-            return False
+            self._forget()
+            if self._count >= self._capacity:
+                return False
         if not ticket.arrival:
             self._arrivals += 1
             ticket.arrival = self._arrivals
+            if len(self._deadlines) > 2 * self._count + DEADLINES_SPARE:
+                waiting = [entry for entry in self._deadlines if not (entry[2].delivered or entry[2].abandoned)]
+                heapq.heapify(waiting)
+                self._deadlines = waiting
             heapq.heappush(self._deadlines, (ticket.until_ms, ticket.arrival, ticket))
         key = ticket.parked_at = (denial.allowance.name, denial.subject)
         queue = self._queues.setdefault(key, [])
@@ -54,6 +62,14 @@ class WaitingRoom:
             self._due_ms[key] = now_ms + max(wait_ms, 1)
         self._count += 1
         return True
+
+    def _forget(self) -> None:
+        """Make room: let go of those whose callers have gone."""
+        for key in list(self._queues):
+            queue = self._queues[key]
+            self._queues[key] = [ticket for ticket in queue if not ticket.abandoned]
+            self._count -= len(queue) - len(self._queues[key])
+            self._tidy(key, self._due_ms[key])
 
     def made_way(self, ticket: Ticket, now_ms: int) -> None:
         """A parked ticket got what it waited for, or never will: the next of its queue may try at once."""
