@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 import time
 from collections import deque
@@ -22,7 +23,6 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from bursar.call.books import Expire, Expired, Granted, Operation, Renew, Reserve, Store, Void
-from bursar.edges.forks import forks
 from bursar.edges.waiting import WaitingRoom
 from bursar.errors import BursarError, QueueFullError, StoreUnavailableError
 from bursar.rules.allowances import Denial
@@ -98,7 +98,7 @@ class Teller:
         self._renew_at_ms = 0
         self._closing = False
         self._ended = False
-        self._forks = -1
+        self._pid = 0
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._fate = threading.Lock()
@@ -169,7 +169,7 @@ class Teller:
     def _put(self, ticket: Ticket) -> None:
         if self._closing:
             raise StoreUnavailableError("this client is closed")
-        if self._forks != forks():
+        if self._pid != os.getpid():
             self._start()
         if len(self._queue) + len(self._failing) >= QUEUE_MAX and isinstance(ticket.operation, Reserve):
             raise QueueFullError(f"{QUEUE_MAX} operations wait for the books already")
@@ -196,13 +196,13 @@ class Teller:
         with self._starting:
             if self._closing:
                 raise StoreUnavailableError("this client is closed")
-            if self._thread is not None and self._forks != forks():
+            if self._thread is not None and self._pid != os.getpid():
                 raise StoreUnavailableError(
                     "this client was opened before a fork and its books are the parent's; make a Client in the child"
                 )
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="bursar-teller", daemon=True)
-                self._forks = forks()
+                self._pid = os.getpid()
                 self._thread.start()
 
     def _abandon(self, ticket: Ticket) -> None:
