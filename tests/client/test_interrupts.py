@@ -71,10 +71,14 @@ def test_an_interrupt_at_any_line_leaves_no_hold(sim: Sim, ask: Ask, stride: int
     with bursar.Client(sim.config(), budget_usd=50, books="memory:") as llm:
         ask(llm)
         line = 1
+        kept: BaseException | None = None
         while line < LINES_MAX:
             interrupts = Interrupts(line)
-            with contextlib.suppress(KeyboardInterrupt), interrupts.armed():
-                ask(llm)
+            try:
+                with interrupts.armed():
+                    ask(llm)
+            except KeyboardInterrupt as interrupt:
+                kept = interrupt  # and with it every frame that it passed
             if not interrupts.at:
                 break
             gc.collect(1)
@@ -85,6 +89,7 @@ def test_an_interrupt_at_any_line_leaves_no_hold(sim: Sim, ask: Ask, stride: int
             assert balance.held == 0, interrupts.at
             assert llm.pools()["openai"].seats_in_use == 0, interrupts.at
             line += stride
+        assert kept is not None
         assert 100 < line < LINES_MAX
         facts = {fact.attempt_id: fact for fact in llm._engine.store.attempts(limit=10_000)}
         for entry in sim.entries():

@@ -98,6 +98,22 @@ async def test_an_interrupted_stream_hands_over_what_came(colour: str) -> None:
     assert raised.value.cost == partial.cost
 
 
+async def test_usage_that_still_grows_is_not_the_price_of_a_stream_that_was_cut(colour: str) -> None:
+    growing = EVENTS[0].replace(
+        b'"choices"', b'"usage":{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10},"choices"'
+    )
+    data = HEAD + b"connection: close\r\n\r\ndata: " + growing + b"\n\n"
+    with raw_server(data, closing=True) as server:
+        async with opened(colour, configured(server), budget_usd=5) as llm:
+            with pytest.raises(bursar.StreamInterruptedError) as raised:
+                await llm.stream("hi", max_tokens=20)
+            (fact,) = llm.facts()
+    assert fact.usage.output_tokens == 1
+    assert (fact.certain, fact.charged_nano_usd) == (False, fact.bound_nano_usd)
+    assert raised.value.cost is not None
+    assert (raised.value.cost.nano_usd, raised.value.cost.certain) == (9 * 150 + 600, False)
+
+
 @pytest.mark.parametrize("fault", ["truncate:2", "error_in_stream:2", "malformed_json:2"])
 async def test_a_stream_that_failed_fails_again_when_it_is_read_on(sim: Sim, fault: str) -> None:
     with sim.faults(fault):

@@ -62,8 +62,12 @@ class Stream(Gathered):
 
     def __enter__(self) -> Self:
         self._entering()
-        self._relay = self._start()
-        return self
+        try:
+            self._relay = self._start()
+            return self
+        except BaseException:
+            self.__exit__()  # an interrupt in the last moment
+            raise
 
     def __exit__(self, *exit: object) -> None:
         if self._relay is not None:

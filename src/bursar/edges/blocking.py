@@ -143,10 +143,15 @@ class BlockingRelay:
 
     def leave(self) -> None:
         """The caller wants no more: the drain reads the rest, or cuts. Idempotent; never waits."""
-        if not self._left and not self._ended:
-            self._left = True
-            self._run.caller.gone = not self.reader.done
-            self._run.driver.drain.adopt_stream(self)
+        if self._left:
+            return
+        if self._ended:
+            self._body.close()  # an interrupt may have come between its end and its settle
+            self._run.abandon()
+            return
+        self._left = True
+        self._run.caller.gone = not self.reader.done
+        self._run.driver.drain.adopt_stream(self)
 
     def read_on(self, seconds: float) -> None:
         """What the drain does with a stream that was left: read it to its end, for so long at most, and settle."""
