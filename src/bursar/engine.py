@@ -183,6 +183,7 @@ class Engine:
             shape="calendar",
             period="total",
             only=(("session", name),),
+            mode=self.settings.mode,
             source="session",
         )
         self.store.put_allowance(allowance, self.clock)
@@ -296,9 +297,9 @@ class Engine:
     def _scopes(self, candidate: Candidate, model: str, asked: Asked) -> dict[str, str]:
         name = candidate.settings.name
         scopes = {"provider": name, "model": f"{name}/{model}", "key": candidate.key}
-        if asked.user:
+        if asked.user is not None:
             scopes["user"] = _scope("user", asked.user)
-        if asked.session:
+        if asked.session is not None:
             scopes["session"] = _scope("session", asked.session)
         for tags in (self.settings.tags, asked.tags or {}):
             for tag, value in tags.items():
