@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from typing import Any
 
 import pytest
@@ -248,3 +248,13 @@ def test_no_report_raises_or_loses_what_it_can_say(raw: object, output_expected:
             if type(raw.get(name)) is int and 0 <= raw[name] <= TOKENS_MAX:
                 assert counted >= raw[name]
     assert reading.reported_nano_usd is None or 0 <= reading.reported_nano_usd <= 2 * 10**13
+
+
+def test_a_reported_cost_is_exact_whatever_precision_a_program_sets_for_its_own_decimals() -> None:
+    usage = {**PLAIN, "cost": Decimal("1.23456789"), "is_byok": True}
+    both = {**usage, "cost_details": {"upstream_inference_cost": Decimal("0.000123456")}}
+    with localcontext(Context(prec=3)):
+        assert read_usage(both, output_expected=True).reported_nano_usd == 1_234_691_346
+        assert read_usage({**PLAIN, "cost_in_usd_ticks": 12_345_678_901}, output_expected=True).reported_nano_usd == (
+            1_234_567_891
+        )

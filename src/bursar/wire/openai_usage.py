@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from bursar.rules.money import nano_of
+from bursar.rules.money import EXACT, nano_of
 from bursar.rules.usage import TOKENS_MAX, Usage
 from bursar.wire.lenient import as_dict
 
@@ -187,7 +187,7 @@ def _reported(raw: Mapping[str, Any]) -> tuple[int | None, bool]:
         if upstream is None:
             return None, usd is None
         upstream_usd = _usd(upstream)
-        usd = None if usd is None or upstream_usd is None else usd + upstream_usd
+        usd = None if usd is None or upstream_usd is None else EXACT.add(usd, upstream_usd)
     return (None, True) if usd is None else (nano_of(usd, round_up=True), False)
 
 
@@ -196,6 +196,6 @@ def _usd(value: object, exponent: int = 0) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
     amount = Decimal(value)
-    if not amount.is_finite() or not 0 <= amount <= Decimal(COST_USD_MAX).scaleb(-exponent):
+    if not amount.is_finite() or not 0 <= amount <= Decimal(COST_USD_MAX).scaleb(-exponent, EXACT):
         return None
-    return amount.scaleb(exponent)
+    return amount.scaleb(exponent, EXACT)
