@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec.structs import replace
 
 from bursar.call.books import Adjust, Ended, Expire, Expired, Granted, Settle, Void
 from bursar.edges.stores.memory import MemoryStore
@@ -157,9 +158,12 @@ class Stores(RuleBasedStateMachine):
 
     @rule(attempt_id=IDS, charge=AMOUNTS, certain=st.booleans(), evidence=st.sampled_from(["drain", "provider"]))
     def adjust(self, attempt_id: str, charge: int, certain: bool, evidence: str) -> None:
-        """Bring evidence, at any time."""
-        if attempt_id in self.model.attempts:
+        """Bring evidence, at any time; also of what nobody knows."""
+        if attempt_id not in self.retired:
             told = fact(attempt_id, charge, certain=certain)
+            if attempt_id not in self.model.attempts:
+                self.model.attempts[attempt_id] = Attempt(dict(told.scopes), told.reserved_ms, told.bound_nano_usd)
+                self.floor_ms = self.clock.now_ms  # no level is made for a window that is over
             changed = self.model.end(attempt_id, charge, certain, told.ending, evidence)
             assert self.both(Adjust(told, evidence)).changed == changed
 

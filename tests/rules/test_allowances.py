@@ -86,13 +86,24 @@ def test_a_grant_says_what_each_level_is_to_hold() -> None:
     meters: list[Any] = ["nano_usd", "requests", "tokens", "input_tokens", "output_tokens"]
     levels = [Level(Allowance(meter, meter, 10**6, "calendar", "day")) for meter in meters]
     levels.append(Level(Allowance("flight", "in_flight", 5, "gauge")))
-    wanted = Demand(3_000, 1_000, 20, 20, rate_input_tokens=7, rate_output_tokens=400)
+    wanted = Demand(3_000, 1_000, 20, 20, rate_input_tokens=7, rate_output_tokens=15)
     outcome = decide(levels, wanted, NOW)
     assert isinstance(outcome, Grant)
-    # The estimated output is never more than the output limit.
-    assert outcome.amounts == (23, 1, 27, 7, 20, 1)
+    assert outcome.amounts == (23, 1, 22, 7, 15, 1)
     assert outcome.nano_usd == 23
     assert outcome.output_tokens == 20
+
+
+def test_the_estimated_output_is_no_more_than_what_money_leaves_of_it() -> None:
+    levels = [day_level(budget(capacity=80)), Level(Allowance("out", "output_tokens", 10**6, "bucket", "minute"))]
+    elastic = Demand(0, 1_000, 10, 500, rate_output_tokens=400)
+    narrowed = decide(levels, elastic, NOW)
+    assert isinstance(narrowed, Grant)
+    assert (narrowed.output_tokens, narrowed.amounts[1]) == (20, 20)
+    three_choices = Demand(0, 0, 100, 100, rate_output_tokens=300)
+    fixed = decide(levels, three_choices, NOW)
+    assert isinstance(fixed, Grant)
+    assert (fixed.output_tokens, fixed.amounts[1]) == (100, 300), "the limit is that of each choice"
 
 
 def test_nothing_fits_everywhere() -> None:
@@ -159,6 +170,57 @@ def test_only_enforced_money_narrows_an_elastic_output() -> None:
     assert isinstance(outcome, Grant)
     assert outcome.output_tokens == 10_000
     assert outcome.would_refuse == ("day",)
+
+
+RESERVED = Demand(0, 1_000, 10, 500, rate_input_tokens=20, rate_output_tokens=40, reserves=2)
+
+
+def per_minute(meter: Any, capacity: int, **more: Any) -> Level:
+    return Level(Allowance(meter, meter, capacity, "bucket", "minute", **more))
+
+
+@pytest.mark.parametrize(
+    ("meter", "capacity", "tokens", "claimed", "capped_by"),
+    [
+        ("tokens", 1_000, 115, 250, "tokens"),  # a quarter of it, less the input, for each of two choices
+        ("output_tokens", 1_000, 125, 250, "output_tokens"),
+        ("tokens", 100_000, 500, 1_020, ""),
+        ("tokens", 100, 10, 40, "tokens"),  # no less than the least
+        ("input_tokens", 30, 500, 20, ""),
+        ("requests", 3, 500, 1, ""),
+    ],
+)
+def test_where_the_provider_reserves_it_an_elastic_output_leaves_rates_their_headroom(
+    meter: Any, capacity: int, tokens: int, claimed: int, capped_by: str
+) -> None:
+    outcome = decide([day_level(budget(capacity=10**9)), per_minute(meter, capacity)], RESERVED, NOW)
+    assert isinstance(outcome, Grant)
+    assert (outcome.output_tokens, outcome.amounts[1], outcome.capped_by) == (tokens, claimed, capped_by)
+    assert outcome.output_rate == 2 * tokens
+
+
+def test_an_elastic_output_that_goes_nowhere_is_reserved_nowhere() -> None:
+    """Without enforced money the provider is sent no limit, and what it will probably use is all there is to say."""
+    for levels in ([], [day_level(budget(capacity=10**9, mode="observe"))]):
+        outcome = decide([*levels, per_minute("tokens", 100)], RESERVED, NOW)
+        assert isinstance(outcome, Grant)
+        assert (outcome.output_tokens, outcome.amounts[-1], outcome.output_rate) == (500, 60, 40)
+    capped = decide([per_minute("tokens", 100)], replace(RESERVED, capped_by="cap"), NOW)
+    assert isinstance(capped, Grant)
+    assert (capped.output_tokens, capped.amounts[-1]) == (10, 40)
+
+
+def test_limits_that_only_observe_narrow_no_output() -> None:
+    levels = [day_level(budget(capacity=10**9)), per_minute("tokens", 100, mode="observe")]
+    outcome = decide(levels, RESERVED, NOW)
+    assert isinstance(outcome, Grant)
+    assert (outcome.output_tokens, outcome.amounts[1], outcome.would_refuse) == (500, 1_020, ("tokens",))
+
+
+def test_a_range_of_one_is_reserved_as_any_other() -> None:
+    outcome = decide([day_level(budget(capacity=10**9))], replace(RESERVED, output_tokens_max=10), NOW)
+    assert isinstance(outcome, Grant)
+    assert (outcome.output_tokens, outcome.output_rate) == (10, 20)
 
 
 @given(st.integers(0, 10**9), st.integers(0, 10**6), st.integers(0, 10**5), st.integers(0, 10**7))
@@ -300,6 +362,25 @@ def test_the_most_restrictive_denial_is_told() -> None:
         assert isinstance(outcome, Denial)
         names.append(outcome.allowance.name)
     assert names == ["rpm", "flight", "day"]
+
+
+def test_of_limits_that_come_back_the_last_is_told_whatever_their_shapes() -> None:
+    """A window says when it ends, a bucket how long it takes: only the waits can be compared."""
+    day = Level(Allowance("day", "requests", 1, "bucket", "day"), updated_ms=NOW)
+    hour = Level(Allowance("hour", "requests", 1, "calendar", "hour"), end_ms=NOW + 60_000)
+    for level in (day, hour):
+        take(level, 1, NOW)
+    outcome = decide([hour, day], ONE, NOW)
+    assert isinstance(outcome, Denial)
+    assert (outcome.allowance.name, outcome.wait_ms) == ("day", DAY_MS)
+
+
+def test_what_never_fits_is_told_before_what_is_only_spent() -> None:
+    small = day_level(budget("small", 10, period="total"))
+    spent = day_level(budget("spent"), spent=1_000)
+    outcome = decide([spent, small], demand(11), NOW)
+    assert isinstance(outcome, Denial)
+    assert (outcome.allowance.name, outcome.resets_at_ms) == ("small", None)
 
 
 class Rolling:

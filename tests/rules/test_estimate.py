@@ -8,13 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bursar.rules.allowances import Allowance, Denial, Meter
 from bursar.rules.estimate import (
     LIKELY_OUTPUT_TOKENS,
+    Likely,
     Size,
     bound_pico_usd,
     demand_of,
+    denied_for_input,
     floor_nano_usd,
+    hinges_on_input,
     likely_nano_usd,
+    squeezed_by_input,
 )
 from bursar.rules.prices import PriceCard
 from bursar.rules.usage import Usage
@@ -126,3 +131,68 @@ def test_the_likely_cost_is_that_of_a_usual_reply_at_plain_prices() -> None:
 def test_rate_limits_are_estimated_and_not_bounded(limit: int | None, rate: int) -> None:
     demand = demand_of(size(output_limit=limit), [CHEAP])
     assert (demand.rate_input_tokens, demand.rate_output_tokens) == (250, rate)
+
+
+def test_where_the_provider_reserves_a_limit_counts_in_full_against_its_rates() -> None:
+    likely = Likely(700, 20)
+    for limit, choices, rate, reserved in ((4_000, 1, 4_000, 0), (50, 3, 150, 0), (None, 2, 40, 2)):
+        asked = size(output_limit=limit, choices=choices)
+        demand = demand_of(asked, [CHEAP], likely=likely, reserves=True)
+        assert (demand.rate_input_tokens, demand.rate_output_tokens, demand.reserves) == (700, rate, reserved)
+        assert demand_of(asked, [CHEAP], likely=likely).reserves == 0
+        assert demand.nano_usd(50) == demand_of(asked, [CHEAP]).nano_usd(50), "which is nothing to money"
+
+
+def test_a_cap_leaves_what_is_reserved_as_it_is() -> None:
+    capped = demand_of(size(choices=2), [CHEAP], cap_nano_usd=4_000_000, cap="c", reserves=True)
+    assert (capped.capped_by, capped.reserves) == ("c", 2)
+
+
+def test_what_was_learnt_replaces_the_estimate_and_never_passes_or_moves_the_bound() -> None:
+    plain = demand_of(size(output_limit=50), [CHEAP])
+    learnt = demand_of(size(output_limit=50, choices=2), [CHEAP], likely=Likely(700, 20))
+    assert (learnt.rate_input_tokens, learnt.rate_output_tokens) == (700, 40)
+    above = demand_of(size(output_limit=50), [CHEAP], likely=Likely(10**6, 10**6))
+    assert (above.rate_input_tokens, above.rate_output_tokens) == (1_000, 50)
+    assert above.nano_usd(50) == plain.nano_usd(50)
+    capped = demand_of(size(), [CHEAP], cap_nano_usd=2_000_000, cap="c", likely=Likely(700, 20))
+    assert (capped.rate_input_tokens, capped.rate_output_tokens) == (700, 20)
+
+
+# 1,000 input tokens bound at 1 USD per million, output at 2: the input costs 1,000,000 nano-USD, 100 tokens 200,000.
+INPUT = 1_000_000
+LIMITED = demand_of(size(output_limit=100), [CHEAP])
+
+
+def test_a_claim_hinges_on_its_input_where_all_the_rest_of_it_fits() -> None:
+    needed = LIMITED.nano_usd(100)
+    assert needed == INPUT + 200_000
+    assert hinges_on_input(LIMITED, needed, 200_000)
+    assert not hinges_on_input(LIMITED, needed, 199_999)
+    assert not hinges_on_input(demand_of(size(), [None]), needed, needed)
+
+
+def denial(*, left: int, held: int = 0, meter: Meter = "nano_usd", **more: Any) -> Denial:
+    shape = "calendar" if meter == "nano_usd" else "bucket"
+    allowance = Allowance("day", meter, 10**6, shape, "day")  # type: ignore[arg-type]
+    fields: dict[str, Any] = {"reason": "over", "comeback": "never", "needed": LIMITED.nano_usd(100)} | more
+    return Denial(allowance, "", left=left, spent=0, held=held, limit=10**6, **fields)
+
+
+def test_only_a_denial_of_money_can_turn_by_counting_and_only_where_the_output_has_room() -> None:
+    assert denied_for_input(LIMITED, denial(left=200_000))
+    assert denied_for_input(LIMITED, denial(left=-5, held=200_005)), "what calls in flight hold comes back"
+    assert not denied_for_input(LIMITED, denial(left=100_000, held=99_999))
+    assert not denied_for_input(LIMITED, denial(left=-1, held=200_000))
+    assert not denied_for_input(LIMITED, denial(left=10**6, meter="tokens"))
+    assert not denied_for_input(LIMITED, denial(left=10**6, reason="price"))
+    assert not denied_for_input(LIMITED, denial(left=10**6, reason="missing"))
+
+
+def test_output_is_squeezed_by_the_input_where_the_input_costs_as_much() -> None:
+    demand = demand_of(size(), [CHEAP])
+    assert squeezed_by_input(demand, 500, "day")
+    assert not squeezed_by_input(demand, 501, "day")
+    assert not squeezed_by_input(demand, 500, "")
+    assert not squeezed_by_input(demand, 0, "day")
+    assert not squeezed_by_input(demand_of(size(), [None]), 100, "day")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bursar.rules.prices import PARENTS, PriceCard, free_card
-from bursar.rules.usage import INPUT_LEAVES, LEAVES, OUTPUT_LEAVES, Usage
+from bursar.rules.usage import FEE_LEAVES, INPUT_LEAVES, LEAVES, OUTPUT_LEAVES, Usage
 
 USD = st.decimals(0, 100_000, allow_nan=False, allow_infinity=False, places=9)
 TOKENS = st.integers(0, 2**24)
@@ -82,7 +82,7 @@ def test_a_tier_counts_cached_input_too() -> None:
     st.dictionaries(st.integers(0, 10_000), st.dictionaries(st.sampled_from(sorted(LEAVES)), USD), max_size=3),
     st.integers(0, 20_000),
     st.integers(0, 20_000),
-    st.dictionaries(st.sampled_from(sorted({*LEAVES} - {"input", "output", "web_searches", "requests"})), TOKENS),
+    st.dictionaries(st.sampled_from(sorted({*LEAVES} - {"input", "output", *FEE_LEAVES})), TOKENS),
 )
 def test_no_usage_costs_more_than_the_dearest_leaves_say(
     prices: dict[str, Decimal],
@@ -134,3 +134,47 @@ def test_free_is_free_in_every_unit_and_nothing_else_is() -> None:
 def test_a_price_of_a_request_is_a_fee() -> None:
     assert card(input=1, output=1).fees_pico_usd() == 0
     assert card(input=1, output=1, requests=5_000).fees_pico_usd() == 5_000_000_000
+
+
+def test_the_lines_of_a_bill_add_up_to_it() -> None:
+    tiered = PriceCard.of({"input": 1, "output": 2}, version="test", tiers={100: {"input": "0.000001"}})
+    for usage in (Usage.of(7, 3, {"cached_input": 2}), Usage.of(1001, 1), Usage.of(10, 0, {"cache_write": 80})):
+        lines = tiered.lines(usage)
+        cost = tiered.cost_nano_usd(usage)
+        assert cost == -(-sum(line.amount_pico_usd or 0 for line in lines) // 1000)
+        assert all(line.amount_pico_usd == line.units * (line.pico_usd or 0) for line in lines)
+    [searched] = card(input=1).lines(Usage.of(0, 0, {"web_searches": 2}))
+    assert searched == ("web_searches", 2, None, None)
+
+
+LEAF_PRICES = st.dictionaries(st.sampled_from(sorted({*LEAVES} - {*FEE_LEAVES})), st.integers(0, 40))
+CLAIMS = st.dictionaries(st.sampled_from(sorted({*INPUT_LEAVES} - {"input"})), st.integers(0, 6), max_size=3)
+
+
+@given(LEAF_PRICES, CLAIMS, st.integers(0, 8))
+def test_a_contradictory_report_costs_the_most_that_it_can_mean(
+    prices: dict[str, int], claims: dict[str, int], total: int
+) -> None:
+    compiled = PriceCard.of({"input": 1, "output": 1, **prices}, version="test")
+    usage = Usage.of(total, 0, claims)
+    names = sorted(claims)
+
+    def dearest(at: int, left: int) -> int:
+        """Every way to share the total out, tried."""
+        if at == len(names):
+            return left * compiled.pico_usd["input"]
+        unit = compiled.pico_usd[names[at]]
+        return max(count * unit + dearest(at + 1, left - count) for count in range(min(left, claims[names[at]]) + 1))
+
+    if usage.contradictory:
+        assert compiled.cost_nano_usd(usage) == -(-dearest(0, total) // 1000)
+
+
+def test_a_geography_multiplies_tokens_and_not_pieces() -> None:
+    tiered = PriceCard.of(
+        {"input": "0.000003", "output": 15, "web_searches": 10_000}, version="v", tiers={9: {"output": 30}}, listed=True
+    ).times(Decimal("1.1"), "v us")
+    assert (tiered.version, tiered.listed) == ("v us", True)
+    assert (tiered.pico_usd["input"], tiered.pico_usd["output"]) == (4, 16_500_000)
+    assert tiered.tiers[0].pico_usd["output"] == 33_000_000
+    assert tiered.pico_usd["web_searches"] == 10_000_000_000

@@ -71,7 +71,7 @@ def test_a_contradictory_report_is_read_as_the_dearest_it_can_mean(
 def test_fees_are_counted_in_pieces_and_enter_no_total() -> None:
     usage = Usage.of(10, 5, {"web_searches": 3, "requests": 1})
     assert usage.total_tokens == 15
-    assert [usage.leaves[leaf] for leaf in FEE_LEAVES] == [1, 3]
+    assert [usage.leaves.get(leaf) for leaf in FEE_LEAVES] == [1, 3, None, None]
 
 
 def test_a_doubt_of_the_reader_stays() -> None:
@@ -87,3 +87,12 @@ def test_nothing_is_nothing() -> None:
 def test_usage_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
         Usage.of(1, 1).leaves["input"] = 2  # type: ignore[index]
+
+
+def test_what_was_claimed_in_vain_is_kept_to_be_shared_out_at_a_models_own_prices() -> None:
+    fits, does_not = Usage.of(10, 5, {"cached_input": 4}), Usage.of(10, 5, {"cached_input": 40, "web_searches": 2})
+    assert (dict(fits.claims), fits.dearest({"cached_input": 9})) == ({}, fits)
+    assert dict(does_not.claims) == {"cached_input": 40, "web_searches": 2}
+    assert dict(does_not.dearest({"cached_input": 9, "input": 1}).leaves) == {
+        "cached_input": 10, "output": 5, "web_searches": 2
+    }  # fmt: skip

@@ -2,7 +2,8 @@
 
 An Allowance is a name, a scope, a meter, a shape and a capacity. A Level is what a store remembers of one allowance
 for one subject (and window). `decide` looks at every level that binds an attempt and returns one Grant or the most
-restrictive Denial; it changes nothing. `take`, `settle`, `void` and `expire` are the only ways in which levels move.
+restrictive Denial; it changes nothing. `take`, `settle`, `void` and `expire` are the ways in which levels move; what
+a provider says of its own limits lifts a bucket's (`observing`).
 
 Shapes: "calendar" and "rolling" windows count what was spent and what is held; a "bucket" refills continuously (the
 leaky bucket as a meter, its level an integer in units x milliseconds, hence exact and refundable); a "gauge" counts
@@ -157,6 +158,8 @@ class Demand:
     output_pico_usd: the most that one more token of output limit can cost, over all choices.
     output_tokens_min, output_tokens_max: the elastic range of the output limit; equal when the caller set one.
     rate_input_tokens, rate_output_tokens: estimates for rate limits (money never uses them).
+    reserves: how often the provider counts an elastic output limit against its rate limits once it is sent one: for
+    each choice; 0 where it counts what is used.
     capped_by: what already narrowed `output_tokens_max` below the model's own maximum, "" for nothing.
     """
 
@@ -167,6 +170,7 @@ class Demand:
     rate_input_tokens: int = 0
     rate_output_tokens: int = 0
     capped_by: str = ""
+    reserves: int = 0
 
     def nano_usd(self, output_tokens: int) -> int:
         """The most the attempt can cost with this output limit; 0 when no price is known (no money is claimed then)."""
@@ -185,13 +189,17 @@ class Demand:
 
 
 class Grant(NamedTuple):
-    """All claims are granted: `amounts[i]` of level i's meter. `capped_by` names what limited an elastic output."""
+    """All claims are granted: `amounts[i]` of level i's meter. `capped_by` names what limited an elastic output.
+
+    output_rate: what rate limits count of the output.
+    """
 
     nano_usd: int
     output_tokens: int
     amounts: tuple[int, ...]
     capped_by: str
     would_refuse: tuple[str, ...]
+    output_rate: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +209,13 @@ class Denial:
     comeback: "later" (in `wait_ms`), "on_release" (calls in flight hold what is needed), "never" (spent, or larger
     than the capacity; `resets_at_ms` says when a spent window ends, None when that does not help).
     needed, left, spent, held, limit: units of the allowance's meter.
-    reason: "over", "missing" (a value that the allowance counts by), or "price" (a price that is not known).
+    reason: "over", "missing" (a value that the allowance counts by), "price" (a price that is not known), or "behind"
+    (others wait for the allowance, and come first; all figures but `needed` are those that made them wait).
     """
 
     allowance: Allowance
     subject: str
-    reason: Literal["over", "missing", "price"]
+    reason: Literal["over", "missing", "price", "behind"]
     comeback: Comeback
     needed: int
     left: int
@@ -223,13 +232,10 @@ def decide(levels: Sequence[Level], demand: Demand, now_ms: int) -> Grant | Deni
 
     `levels` are those of every allowance that binds the attempt, as a store remembers them.
     """
-    output_tokens, capped_by = demand.output_tokens_max, demand.capped_by
-    if demand.output_tokens_min < output_tokens:
-        output_tokens, capped_by = _elastic(levels, demand, now_ms)
+    output_tokens, output_rate, capped_by = demand.output_tokens_max, demand.rate_output_tokens, demand.capped_by
+    if demand.output_tokens_min < output_tokens or demand.reserves:
+        output_tokens, output_rate, capped_by = _elastic(levels, demand, now_ms)
     nano_usd = demand.nano_usd(output_tokens)
-    output_rate = demand.rate_output_tokens
-    if output_rate > output_tokens:
-        output_rate = output_tokens
     amount_of = {
         "nano_usd": nano_usd,
         "requests": 1,
@@ -245,21 +251,33 @@ def decide(levels: Sequence[Level], demand: Demand, now_ms: int) -> Grant | Deni
         amounts.append(amount)
         if amount > (level.free(now_ms) if level.scale else level.limit - level.spent - level.held - level.before):
             over.append(level)
-    grant = Grant(nano_usd, output_tokens, tuple(amounts), capped_by, ())
+    grant = Grant(nano_usd, output_tokens, tuple(amounts), capped_by, (), output_rate)
     if over or demand.base_pico_usd is None:
         return _weigh(levels, over, amount_of, demand, grant, now_ms)
     return grant
 
 
-def _elastic(levels: Sequence[Level], demand: Demand, now_ms: int) -> tuple[int, str]:
-    """Fix the output limit of a caller who set none: a share of the tightest headroom, within the demand's range."""
+def _elastic(levels: Sequence[Level], demand: Demand, now_ms: int) -> tuple[int, int, str]:
+    """Fix the output limit of a caller who set none: a share of the tightest headroom, within the demand's range.
+
+    Returns it with what rate limits count of it, and what narrowed it. Where money makes it go to a provider that
+    reserves it, rates are headroom, too: a maximum that nobody asked for must not use up a minute's tokens.
+    """
     tokens, capped_by = demand.output_tokens_max, demand.capped_by
-    for level in levels:
-        if level.meter == "nano_usd" and level.allowance.enforced:
+    enforced = [level for level in levels if level.allowance.enforced]
+    reserved = demand.reserves if capped_by or any(level.meter == "nano_usd" for level in enforced) else 0
+    for level in enforced:
+        if level.meter == "nano_usd":
             affordable = demand.affordable_output_tokens(level.free(now_ms) // ELASTIC_SHARE)
-            if affordable < tokens:
-                tokens, capped_by = affordable, level.allowance.name
-    return max(tokens, demand.output_tokens_min), capped_by
+        elif reserved and level.meter in ("tokens", "output_tokens"):
+            input_tokens = demand.rate_input_tokens if level.meter == "tokens" else 0
+            affordable = (level.free(now_ms) // ELASTIC_SHARE - input_tokens) // reserved
+        else:
+            continue
+        if affordable < tokens:
+            tokens, capped_by = affordable, level.allowance.name
+    tokens = max(tokens, demand.output_tokens_min)
+    return tokens, tokens * reserved or min(demand.rate_output_tokens, tokens), capped_by
 
 
 def _weigh(
@@ -277,8 +295,10 @@ def _weigh(
 
 
 def _severity(denial: Denial) -> tuple[int, int]:
-    rank = {"later": 0, "on_release": 1, "never": 2}[denial.comeback]
-    return rank, max(denial.wait_ms, denial.resets_at_ms or 0)
+    if denial.comeback == "later":
+        return 0, denial.wait_ms
+    rank, at_last_ms = (1, 0) if denial.comeback == "on_release" else (2, LEVEL_MAX)
+    return rank, at_last_ms if denial.resets_at_ms is None else denial.resets_at_ms
 
 
 def deny_missing(allowance: Allowance) -> Denial:
@@ -298,20 +318,8 @@ def deny(level: Level, amount: int, demand: Demand, now_ms: int) -> Denial:
     spent = limit - free - level.held if allowance.shape != "gauge" else 0
     comeback, wait_ms, resets_at_ms = _way_back(level, amount, free, now_ms)
     affordable = demand.affordable_output_tokens(max(free, 0)) if allowance.meter == "nano_usd" else None
-    return Denial(
-        allowance,
-        level.subject,
-        "over",
-        comeback,
-        amount,
-        free,
-        spent,
-        level.held,
-        limit,
-        wait_ms,
-        resets_at_ms,
-        affordable,
-    )
+    told = (amount, free, spent, level.held, limit, wait_ms, resets_at_ms, affordable)
+    return Denial(allowance, level.subject, "over", comeback, *told)
 
 
 def _way_back(level: Level, amount: int, free: int, now_ms: int) -> tuple[Comeback, int, int | None]:
