@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bursar.wire import chat_size
+from bursar.wire import extent as extents
 from bursar.wire.body import read_fields
-from bursar.wire.chat_size import Extent, extent_of
+from bursar.wire.chat_size import extent_of
+from bursar.wire.extent import Extent
 
 CONTEXT = 1_000_000
 
@@ -38,12 +39,12 @@ def image(url: str, **more: Any) -> dict[str, Any]:
 def test_an_image_counts_as_one_and_its_bytes_do_not() -> None:
     by_url = extent([image("https://a/b.png")])
     inline = extent([image("data:image/png;base64," + "A" * 4_000_000)])
-    assert chat_size.IMAGE_TOKENS_MAX < by_url.input_tokens_max < chat_size.IMAGE_TOKENS_MAX + 1_000
+    assert extents.IMAGE_TOKENS_MAX < by_url.input_tokens_max < extents.IMAGE_TOKENS_MAX + 1_000
     assert abs(inline.input_tokens_max - by_url.input_tokens_max) < 100
     two = extent([image("https://a/b.png"), image("https://a/b.png")])
-    assert two.input_tokens_max > by_url.input_tokens_max + chat_size.IMAGE_TOKENS_MAX
+    assert two.input_tokens_max > by_url.input_tokens_max + extents.IMAGE_TOKENS_MAX
     named_alike = {"type": "input_image", "image_url": "https://a/b.png"}
-    assert extent([named_alike]).input_tokens_max > chat_size.IMAGE_TOKENS_MAX
+    assert extent([named_alike]).input_tokens_max > extents.IMAGE_TOKENS_MAX
 
 
 def test_gpt_4o_mini_bills_images_at_thirty_times_the_tokens() -> None:
@@ -82,7 +83,7 @@ def test_replies_and_images_that_the_provider_keeps_count_too() -> None:
         body = json.dumps({"model": "m", "messages": [message]}).encode()
         assert extent_of(body, read_fields(body), ("m",), CONTEXT).input_tokens_max >= CONTEXT
     body = json.dumps({"model": "m", "messages": [{"role": "assistant", "images": [image("https://a")]}]}).encode()
-    assert extent_of(body, read_fields(body), ("m",), CONTEXT).input_tokens_max > chat_size.IMAGE_TOKENS_MAX
+    assert extent_of(body, read_fields(body), ("m",), CONTEXT).input_tokens_max > extents.IMAGE_TOKENS_MAX
 
 
 def test_stored_prompts_are_bounded_by_the_context() -> None:
@@ -92,8 +93,8 @@ def test_stored_prompts_are_bounded_by_the_context() -> None:
 
 def test_tools_bring_a_hidden_prompt() -> None:
     plain = extent("x").input_tokens_max
-    assert extent("x", tools=[]).input_tokens_max > plain + chat_size.TOOLS_OVERHEAD_TOKENS
-    assert extent("x", functions=[]).input_tokens_max > plain + chat_size.TOOLS_OVERHEAD_TOKENS
+    assert extent("x", tools=[]).input_tokens_max > plain + extents.TOOLS_OVERHEAD_TOKENS
+    assert extent("x", functions=[]).input_tokens_max > plain + extents.TOOLS_OVERHEAD_TOKENS
 
 
 def test_messages_that_are_no_objects_are_bounded_by_the_context() -> None:

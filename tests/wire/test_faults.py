@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bursar.wire.faults import MESSAGE_CHARACTERS_MAX, error_of, read_error, retry_after_seconds
+from bursar.wire.faults import MESSAGE_CHARACTERS_MAX, error_of, read_error
 
 
 def openai(kind: str = "", code: str | None = None) -> dict[str, Any]:
@@ -18,6 +18,11 @@ def openai(kind: str = "", code: str | None = None) -> dict[str, Any]:
 
 def openrouter(code: int, **metadata: Any) -> dict[str, Any]:
     return {"error": {"code": code, "message": "m", "metadata": metadata}, "user_id": "u"}
+
+
+def anthropic(kind: str, **details: Any) -> dict[str, Any]:
+    error = {"type": kind, "message": "m"} | ({"details": details} if details else {})
+    return {"type": "error", "error": error, "request_id": "req_1"}
 
 
 KINDS: list[tuple[int, Any, dict[str, str], str, str]] = [
@@ -45,6 +50,30 @@ KINDS: list[tuple[int, Any, dict[str, str], str, str]] = [
         "quota",
         "enforced_spend_limit_reached",
     ),
+    (
+        400,
+        anthropic("invalid_request_error"),
+        {},
+        "rejected",
+        "invalid_request_error",
+    ),  # a prompt too long says no more
+    (401, anthropic("authentication_error"), {}, "auth", "authentication_error"),
+    (402, anthropic("billing_error"), {}, "quota", "billing_error"),
+    (400, anthropic("billing_error"), {}, "quota", "billing_error"),
+    (403, anthropic("permission_error"), {}, "auth", "permission_error"),
+    (404, anthropic("not_found_error"), {}, "model", "not_found_error"),
+    (413, anthropic("request_too_large"), {}, "rejected", "request_too_large"),
+    (429, anthropic("rate_limit_error"), {"retry-after": "7"}, "rate", "rate_limit_error"),
+    (
+        429,
+        anthropic("rate_limit_error", error_code="enforced_spend_limit_reached"),
+        {},
+        "quota",
+        "enforced_spend_limit_reached",
+    ),
+    (500, anthropic("api_error"), {}, "unavailable", "api_error"),
+    (504, anthropic("timeout_error"), {}, "unavailable", "timeout_error"),
+    (529, anthropic("overloaded_error"), {}, "unavailable", "overloaded_error"),
     (402, openrouter(402), {}, "quota", "402"),
     (402, openrouter(402, limit_source="openrouter_in_flight_budget"), {"retry-after": "3"}, "rate", "402"),
     (402, openai("insufficient_quota"), {"retry-after": "3"}, "rate", "insufficient_quota"),
@@ -120,32 +149,62 @@ def test_an_error_inside_a_200_has_a_status_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "seconds"),
+    ("kind", "meant"),
     [
-        ({}, None),
-        ({"retry-after": "7"}, 7.0),
-        ({"retry-after": "0.5"}, 0.5),
-        ({"retry-after-ms": "250", "retry-after": "7"}, 0.25),
-        ({"retry-after-ms": "x", "retry-after": "7"}, 7.0),
-        ({"retry-after": "-1"}, None),
-        ({"retry-after": "nan"}, None),
-        ({"retry-after": "inf"}, 86_400.0),
-        ({"retry-after": "1e30"}, 86_400.0),
-        ({"retry-after": ""}, None),
-        ({"retry-after": "Sun, 22 Nov 2026 18:00:30 GMT", "date": "Sun, 22 Nov 2026 18:00:00 GMT"}, 30.0),
-        ({"retry-after": "Sun, 22 Nov 2026 17:00:00 GMT", "date": "Sun, 22 Nov 2026 18:00:00 GMT"}, 0.0),
-        ({"retry-after": "Sun, 22 Nov 2026 18:00:30 GMT"}, None),
-        ({"retry-after": "soon", "date": "Sun, 22 Nov 2026 18:00:00 GMT"}, None),
+        ("invalid_request_error", "rejected"),
+        ("request_too_large", "rejected"),
+        ("authentication_error", "auth"),
+        ("permission_error", "auth"),
+        ("billing_error", "quota"),
+        ("not_found_error", "model"),
+        ("rate_limit_error", "rate"),
+        ("timeout_error", "timeout"),
+        ("api_error", "unavailable"),
+        ("overloaded_error", "unavailable"),
+        ("new_error", "unavailable"),
     ],
 )
-def test_when_to_come_back(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after_seconds(headers) == seconds
+def test_anthropics_errors_in_a_stream_are_told_by_their_type_alone(kind: str, meant: str) -> None:
+    assert error_of(anthropic(kind)["error"]).kind == meant
+
+
+def test_the_provider_says_whether_a_retry_helps() -> None:
+    body = json.dumps(anthropic("rate_limit_error")).encode()
+    assert read_error(429, {"x-should-retry": "false"}, body).should_retry is False
+    assert read_error(400, {"x-should-retry": "true"}, body).should_retry is True
+    assert read_error(429, {}, body).should_retry is None
 
 
 def test_google_says_when_to_come_back_in_the_body() -> None:
     details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "37s"}]
-    error = read_error(429, {}, json.dumps({"error": {"code": 429, "message": "m", "details": details}}).encode())
+    body = [{"error": {"code": 429, "message": "m", "status": "RESOURCE_EXHAUSTED", "details": details}}]
+    error = read_error(429, {}, json.dumps(body).encode())
     assert (error.kind, error.retry_after_seconds) == ("rate", 37.0)
+    inside = error_of(body[0]["error"])
+    assert (inside.kind, inside.retry_after_seconds) == ("rate", 37.0)
+
+
+def test_openrouter_says_when_its_own_limit_is_over() -> None:
+    headers = {"x-ratelimit-limit": "20", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "1795370430500"}
+    body = json.dumps(openrouter(429, error_type="rate_limit_exceeded")).encode()
+    error = read_error(429, headers | {"date": "Sun, 22 Nov 2026 18:00:00 GMT"}, body)
+    assert (error.kind, error.retry_after_seconds) == ("rate", 30.5)
+
+
+@pytest.mark.parametrize(
+    ("body", "request_id"),
+    [
+        (anthropic("api_error"), "req_1"),
+        ({"error": {"message": "m", "request_id": "req_2"}}, "req_2"),
+        ({"message": "m", "request_id": "req_3"}, "req_3"),
+        ({"error": {"message": "m"}, "request_id": 4}, ""),
+        ({"error": "m"}, ""),
+        ({"error": "m", "request_id": "x" * 1_000}, "x" * 200),
+        ("m", ""),
+    ],
+)
+def test_the_body_may_name_the_request(body: Any, request_id: str) -> None:
+    assert read_error(500, {}, json.dumps(body).encode()).request_id == request_id
 
 
 JSON = st.recursive(
@@ -176,3 +235,20 @@ def test_no_body_and_no_header_raises(status: int, body: Any, headers: dict[str,
 @given(st.binary())
 def test_no_bytes_raise(body: bytes) -> None:
     read_error(500, {}, body)
+
+
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        ("https://api.example.com/v2/chat?key=sk-1", "redirects to https://api.example.com/v2/chat;"),
+        ("https://ann:secret@api.example.com#at", "redirects to https://api.example.com;"),
+        ("/v2/chat?key=sk-1", "redirects to /v2/chat;"),
+        ("", "redirects to nowhere;"),
+    ],
+)
+def test_a_redirect_says_where_the_provider_is_and_nothing_that_may_be_secret(location: str, said: str) -> None:
+    error = read_error(307, {"location": location} if location else {}, b"<html>moved</html>")
+    assert (error.kind, error.code, error.status) == ("rejected", "redirect", 307)
+    assert said in error.message
+    assert "sk-1" not in error.message
+    assert "secret" not in error.message

@@ -127,7 +127,12 @@ def test_model_limit_and_usage_are_set() -> None:
 def test_the_callers_limit_is_never_changed() -> None:
     for name in ("max_tokens", "max_completion_tokens"):
         request = parsed(**{name: 7})
-        assert CHAT.encode(request, Target("m", "max_tokens"), 3) is request.body
+        assert CHAT.encode(request, Target("m", name), 3) is request.body
+        for field in ("max_tokens", "max_completion_tokens"):
+            sent = json.loads(CHAT.encode(request, Target("m", field), 3))
+            assert {key: value for key, value in sent.items() if key.startswith("max")} == {field: 7}
+    both = parsed(max_tokens=7, max_completion_tokens=9)
+    assert CHAT.encode(both, Target("m", "max_tokens"), 3) is both.body
 
 
 def test_stream_options_are_merged_and_only_for_streams_that_need_asking() -> None:

@@ -61,6 +61,43 @@ FORMS: list[tuple[dict[str, Any], dict[str, int]]] = [
         {"input": 100, "reasoning_output": 50, "output": 32},
     ),
     ({"server_tool_use_details": {"web_search_requests": 2}}, {"input": 100, "output": 20, "web_searches": 2}),
+    ({"server_tool_use": {"web_search_requests": 3}}, {"input": 100, "output": 20, "web_searches": 3}),
+    ({"server_tool_use_details": {"web_search_requests": 0}, "server_tool_use": None}, {"input": 100, "output": 20}),
+    # Mistral bills audio by the second, beside its tokens.
+    ({"prompt_audio_seconds": 12}, {"input": 100, "output": 20, "audio_seconds": 12}),
+    ({"prompt_audio_seconds": None}, {"input": 100, "output": 20}),
+    # Proxies of Anthropic's models.
+    (
+        {
+            "cache_creation_input_tokens": 30,
+            "prompt_tokens_details": {"cached_tokens": 50, "cache_creation_tokens": 30},
+        },
+        {"cache_write": 30, "input": 20, "cached_input": 50, "output": 20},
+    ),
+    (
+        {"prompt_tokens_details": {"cache_write_tokens": 90}, "cache_write_tokens_details": {"ttl_1h": 90}},
+        {"cache_write_1h": 90, "input": 10, "output": 20},
+    ),
+    # Cached audio and images are counted as cached and again as audio and images.
+    (
+        {
+            "prompt_tokens_details": {
+                "cached_tokens": 60,
+                "audio_tokens": 50,
+                "image_tokens": 10,
+                "cached_tokens_details": {"text_tokens": 15, "audio_tokens": 40, "image_tokens": 5},
+            }
+        },
+        {
+            "audio_input": 10,
+            "image_input": 5,
+            "input": 25,
+            "cached_audio_input": 40,
+            "cached_image_input": 5,
+            "cached_input": 15,
+            "output": 20,
+        },
+    ),
     ({"prompt_tokens_details": None, "completion_tokens_details": None}, {"input": 100, "output": 20}),
     ({"queue_time": 0.1, "prompt_time": 1.5e-05, "service_tier": "x"}, {"input": 100, "output": 20}),
     ({"prompt_tokens": 100.0}, {"input": 100, "output": 20}),
@@ -89,7 +126,23 @@ CONTRADICTIONS: list[tuple[dict[str, Any], dict[str, int]]] = [
         },
         {"cache_write": 2161, "input": 7, "output": 20},
     ),
+    # OpenRouter: more reasoning than output, in a total that confirms the output.
     ({"completion_tokens_details": {"reasoning_tokens": 21}}, {"input": 100, "reasoning_output": 20}),
+    # Where no total confirms a side, what does not fit into it may stand beside it.
+    (
+        {"total_tokens": None, "completion_tokens_details": {"reasoning_tokens": 21}},
+        {"input": 100, "reasoning_output": 21, "output": 20},
+    ),
+    (
+        {"total_tokens": "?", "prompt_tokens_details": {"cached_tokens": 400, "cache_write_tokens": 7}},
+        {"cache_write": 7, "input": 100, "cached_input": 400, "output": 20},
+    ),
+    # Audio that is cached and not audio.
+    (
+        {"prompt_tokens_details": {"cached_tokens": 9, "cached_tokens_details": {"audio_tokens": 5}}},
+        {"input": 91, "cached_input": 9, "output": 20},
+    ),
+    ({"prompt_audio_seconds": -1}, {"input": 100, "output": 20}),
     ({"prompt_tokens": "100"}, {"input": 100, "output": 20}),
     ({"prompt_tokens": 99.5}, {"input": 100, "output": 20}),
     ({"prompt_tokens": -1}, {"input": 100, "output": 20}),  # from the total

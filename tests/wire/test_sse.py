@@ -35,6 +35,16 @@ CASES = [
     pytest.param(b"data: \n\n", [b""], id="empty data"),
     pytest.param(b"data: a\n\ndata: b\nid: 1\n\ndata: c\n\n", [b"a", b"b", b"c"], id="fast and slow mixed"),
     pytest.param(b"data: a\n\ndata: b\n\n: c\n\n", [b"a", b"b"], id="a comment after fast ones"),
+    pytest.param(b"event: x\ndata: a\n\nevent: y\ndata: b\n\n", [b"a", b"b"], id="named"),
+    pytest.param(b"event: x\ndata: \n\nevent: y\n\n", [b""], id="named, without data"),
+    pytest.param(
+        b"event: x\ndata: a\ndata: b\n\nevent: y\nid: 1\ndata: c\n\n", [b"a\nb", b"c"], id="named, more lines"
+    ),
+    pytest.param(b"event: x\ndata:a\n\nevent: y\rdata: b\n\n", [b"a", b"b"], id="named, written otherwise"),
+    pytest.param(b"event: x\ndata: a\n\n\nevent: y\ndata: b\n\ndata: c\n\n", [b"a", b"b", b"c"], id="named or not"),
+    pytest.param(b"event: x\ndata: a\n\n: c\n\nevent: y\ndata: b\n\n", [b"a", b"b"], id="named, with a comment"),
+    pytest.param(b"event: x\ndata: a\rb\n\n", [b"a"], id="named, with another line end"),
+    pytest.param(b"data: a\nevent: x\ndata: b\n\n", [b"a\nb"], id="named in the middle"),
     pytest.param(b"", [], id="nothing"),
 ]
 
@@ -101,6 +111,7 @@ def test_nothing_that_is_fed_raises(pieces: list[bytes]) -> None:
         pytest.param([b"data\n"] * 200, id="an event of empty lines"),
         pytest.param([b": " + b"c" * 200], id="a comment"),
         pytest.param([b"data: " + b"x" * 200 + b"\n\n"], id="a whole event"),
+        pytest.param([b"event: x\ndata: " + b"x" * 200 + b"\n\n"], id="a whole event with a name"),
     ],
 )
 def test_what_is_too_large_is_a_fault_and_is_let_go(pieces: list[bytes]) -> None:

@@ -50,12 +50,15 @@ _HEAD = msgspec.json.Decoder(_Head)
 class ChatReader:
     """A `StreamReader` for chunks of OpenAI's form."""
 
-    __slots__ = ("_ended", "_error", "_events", "_finish_reason", "_finished", "_groq", "_head", "_request", "_usage")
+    __slots__ = (
+        "_ended", "_error", "_events", "_finish_reason", "_finished", "_groq", "_head", "_named", "_request", "_usage",
+    )  # fmt: skip
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self._events = EventStream()
         self._head: _Head | None = None
+        self._named = False  # the head has a model's name, and needs no more looking for
         self._usage: object = EMPTY  # as the last chunk that had any gave it, decoded only when asked for
         self._groq: dict[str, object] = {}
         self._finish_reason = ""
@@ -73,33 +76,38 @@ class ChatReader:
         if self._ended:
             return []
         shown: list[bytes] = []
+        decode_chunk, empty = _CHUNK.decode, EMPTY
         for payload in self._events.feed(data):
-            if payload == TERMINATOR:
-                self._ended = True
-                return shown
-            if self.take(payload):
+            try:
+                chunk = decode_chunk(payload)
+            except (ValueError, RecursionError):
+                seen = self._take_odd(payload)
+            else:
+                if not self._named:
+                    self._read_head(payload)
+                for choice in chunk.choices or ():
+                    if choice.finish_reason is not None or choice.error is not empty:
+                        self._take_ending(choice)
+                # Of a thousand chunks, all but a few hold a piece of the answer and nothing more.
+                plain = chunk.usage is empty and chunk.error is empty and chunk.x_groq is empty
+                seen = not self._ended if plain else self._take_more(chunk)
+            if seen:
                 shown.append(payload)
-            if self.done:
+            elif self.done:
                 return shown
         if self._events.fault:
             self._fail(malformed(self._events.fault))
         return shown
 
-    def take(self, payload: bytes) -> bool:
-        """Read one chunk; True when the caller should see it."""
-        try:
-            chunk = _CHUNK.decode(payload)
-        except (ValueError, RecursionError):
-            return self._take_odd(payload)
-        if self._head is None or not self._head.model:
-            self._read_head(payload)
-        choices = chunk.choices
-        if choices:
-            for choice in choices:
-                if choice.finish_reason:
-                    self._finish(choice.index or 0, choice.finish_reason)
-                if choice.error and (error := said(choice.error)):
-                    self._fail(error_of(error))
+    def _take_ending(self, choice: _Choice) -> None:
+        """What a choice says of its end."""
+        if choice.finish_reason:
+            self._finish(choice.index or 0, choice.finish_reason)
+        if choice.error and (error := said(choice.error)):
+            self._fail(error_of(error))
+
+    def _take_more(self, chunk: _Chunk) -> bool:
+        """What a chunk holds beside its choices; True when the caller should see it."""
         if chunk.x_groq:
             self._groq.update(as_dict(said(chunk.x_groq)))
         usage = chunk.usage
@@ -111,7 +119,7 @@ class ChatReader:
             self._fail(error_of(error))
         elif self._groq.get("error"):
             self._fail(error_of(self._groq["error"]))
-        return self._error is None and (bool(choices) or not has_usage or self._request.wants_usage)
+        return self._error is None and (bool(chunk.choices) or not has_usage or self._request.wants_usage)
 
     def metered(self) -> Metered:
         """What has been read so far says."""
@@ -124,8 +132,10 @@ class ChatReader:
         return meter_said(fields, complete=self._ended or finished, error=self._error)
 
     def _take_odd(self, payload: bytes) -> bool:
-        """A chunk with a field of a type that nobody foresaw, an empty event, or no JSON."""
-        if not payload.strip():
+        """The terminator, a chunk with a field of a type that nobody foresaw, an empty event, or no JSON."""
+        if payload == TERMINATOR:
+            self._ended = True
+        if self._ended or not payload.strip():
             return False
         value = decode(payload)
         if not isinstance(value, dict):
@@ -150,6 +160,7 @@ class ChatReader:
             return
         if head.id or head.model:
             self._head = head
+            self._named = bool(head.model)
 
     def _finish(self, index: int, reason: str) -> None:
         self._finish_reason = self._finish_reason or reason

@@ -15,11 +15,13 @@ from bursar.rules.estimate import Size
 from bursar.wire import asked
 from bursar.wire.body import fields_of, patch, read_fields
 from bursar.wire.chat_reader import ChatReader
-from bursar.wire.chat_size import BYTES_PER_TOKEN_LIKELY, REQUEST_OVERHEAD_TOKENS
-from bursar.wire.dialect import CONTEXT_TOKENS_MAX, Metered, Request, StreamReader, Target, WireError
+from bursar.wire.dialect import CONTEXT_TOKENS_MAX, Count, Metered, Request, StreamReader, Target, WireError
+from bursar.wire.extent import BYTES_PER_TOKEN_LIKELY, REQUEST_OVERHEAD_TOKENS
 from bursar.wire.faults import read_error
 from bursar.wire.lenient import opens_with
 from bursar.wire.openai_reply import meter_reply
+from bursar.wire.retarget import retargeted
+from bursar.wire.wording import text_tokens
 
 __all__ = ["Embeddings"]
 
@@ -34,6 +36,7 @@ class Embeddings:
 
     name = "embeddings"
     path = "/embeddings"
+    needs_limit = False
 
     def parse(self, body: bytes) -> Request:
         """Read the governing fields of a body. Raises InvalidRequestError naming the field, never quoting its value."""
@@ -55,27 +58,30 @@ class Embeddings:
         output_tokens_min: int,
         output_tokens_max: int,
         context_tokens: int = CONTEXT_TOKENS_MAX,
+        count: Count | None = None,
     ) -> Size:
         """Bound and estimate the input. Tokens given as numbers take up more bytes than they are."""
         body_bytes = len(request.body)
-        asked_for = read_fields(request.body)["input"]
+        fields = read_fields(request.body)
+        asked_for = fields["input"]
         texts = len(_RAWS.decode(asked_for)) if opens_with(asked_for, b"[") else 1
-        most = body_bytes + REQUEST_OVERHEAD_TOKENS + TEXT_OVERHEAD_TOKENS * texts
+        text = body_bytes if count is None else min(body_bytes, text_tokens(fields, ("input",), count))
+        most = text + REQUEST_OVERHEAD_TOKENS + TEXT_OVERHEAD_TOKENS * texts
         return Size(most, body_bytes // BYTES_PER_TOKEN_LIKELY, 0, 0, 0)
 
     def encode(self, request: Request, target: Target, output_tokens: int | None) -> bytes:
         """The body for `target`; an embedding has no output limit to set."""
         fields = read_fields(request.body)
-        changes: dict[str, object] = {
-            name: value for name, value in target.extra.items() if not asked.present(fields, name)
-        }
-        if target.model != request.model:
-            changes["model"] = target.model
+        changes = retargeted(request, fields, target)
         return patch(fields, changes) if changes else request.body
 
     def meter(self, body: bytes) -> Metered:
         """Read a whole reply with a status below 400."""
         return meter_reply(body, "data", output_expected=False)
+
+    def reply(self, body: bytes) -> bytes:
+        """The reply as it came."""
+        return body
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> WireError:
         """Read a reply with a status of 400 or more."""

@@ -1,29 +1,27 @@
 """What a provider's error means: its kind, its code, and when to come back.
 
 Decides by status and code, never by message text, since messages change without notice and quote what users wrote.
-Reads the forms of OpenAI, OpenRouter, Groq, Gemini, FastAPI servers (vLLM, Mistral), bare strings, lists, HTML of a
-proxy, and nothing at all. Never raises. Source: the providers' SDKs and recorded errors, November 2026.
+Reads the forms of OpenAI, Anthropic, OpenRouter, Groq, Gemini, FastAPI servers (vLLM, Mistral), bare strings, lists,
+HTML of a proxy, and nothing at all. Never raises. Source: the providers' SDKs and recorded errors, November 2026.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import Any
 
+from bursar.wire.advice import retry_after_seconds, should_retry
 from bursar.wire.dialect import ErrorKind, WireError
 from bursar.wire.lenient import as_dict, as_text, decode
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-__all__ = ["error_of", "malformed", "read_error", "retry_after_seconds"]
+__all__ = ["error_of", "malformed", "read_error"]
 
 # A message is for people to read; some servers put a whole page there.
 MESSAGE_CHARACTERS_MAX = 1_000
 CODE_CHARACTERS_MAX = 100
-# Nobody waits longer than a day for one call; larger advice is a fault or a ban.
-RETRY_AFTER_SECONDS_MAX = 86_400.0
+REQUEST_ID_CHARACTERS_MAX = 200
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _KIND_BY_CODE: Mapping[str, ErrorKind] = {
     "context_length_exceeded": "context",
@@ -35,13 +33,18 @@ _KIND_BY_CODE: Mapping[str, ErrorKind] = {
     "moderation": "content",
     "moderation_blocked": "content",
     "guardrail": "content",
+    "bio_policy": "content",
+    "misalignment_policy_violation": "content",
+    "image_content_policy_violation": "content",
     "model_not_found": "model",
     "model_not_available": "model",
     "model_decommissioned": "model",
     "unknown_model": "model",
+    "not_found_error": "model",
     "invalid_api_key": "auth",
     "authentication_error": "auth",
     "permission_denied": "auth",
+    "permission_error": "auth",
     "insufficient_quota": "quota",
     "credit_balance_exhausted": "quota",
     "insufficient_balance": "quota",
@@ -52,11 +55,33 @@ _KIND_BY_CODE: Mapping[str, ErrorKind] = {
     "usage_limit_reached": "quota",
     "enforced_spend_limit_reached": "quota",
     "payment_required": "quota",
+    "billing_error": "quota",
     "rate_limit_exceeded": "rate",
+    "rate_limit_error": "rate",
     "slow_down": "rate",
     "server_is_overloaded": "unavailable",
     "overloaded_error": "unavailable",
     "server_error": "unavailable",
+    "api_error": "unavailable",
+    "timeout_error": "timeout",
+    "request_too_large": "rejected",
+    "invalid_request_error": "rejected",
+    # What a failed response of OpenAI's says of its input; sent again, it would fail again.
+    "invalid_prompt": "rejected",
+    "data_residency_mismatch": "rejected",
+    "invalid_image": "rejected",
+    "invalid_image_format": "rejected",
+    "invalid_image_mode": "rejected",
+    "invalid_image_url": "rejected",
+    "invalid_base64_image": "rejected",
+    "image_too_large": "rejected",
+    "image_too_small": "rejected",
+    "image_parse_error": "rejected",
+    "image_file_too_large": "rejected",
+    "image_file_not_found": "rejected",
+    "unsupported_image_media_type": "rejected",
+    "empty_image_file": "rejected",
+    "failed_to_download_image": "rejected",
 }
 
 _KIND_BY_STATUS: Mapping[int, ErrorKind] = {
@@ -71,60 +96,60 @@ _KIND_BY_STATUS: Mapping[int, ErrorKind] = {
 
 
 def read_error(status: int, headers: Mapping[str, str], body: bytes) -> WireError:
-    """A reply with a status of 400 or more. Header names are lower case."""
+    """A reply with a status of 300 or more: redirects are not followed. Header names are lower case."""
+    if 300 <= status < 400:
+        return _redirect(status, headers)
     value = decode(body)
-    advice = retry_after_seconds(headers)
     if isinstance(value, list) and value:
         value = value[0]
     if isinstance(value, dict):
         inner = [value[name] for name in ("error", "detail") if value.get(name)]
-        return error_of(inner[0] if inner else value, status, advice)
+        return error_of(inner[0] if inner else value, status, headers, as_text(value.get("request_id")))
     if isinstance(value, str):
-        return error_of(value, status, advice)
-    return error_of(_plain(body), status, advice)
+        return error_of(value, status, headers)
+    return error_of(_plain(body), status, headers)
 
 
-def error_of(error: object, status: int | None = None, advice_seconds: float | None = None) -> WireError:
+def error_of(
+    error: object, status: int | None = None, headers: Mapping[str, str] = _NO_HEADERS, request_id: str = ""
+) -> WireError:
     """A decoded error: the object under "error", a bare string, or FastAPI's list of complaints.
 
-    status: of the HTTP reply; None for an error inside a 200, which may carry a status of its own.
+    status, headers: of the HTTP reply; None for an error inside a 200, which may carry a status of its own. request_id:
+    what stands beside the error in its body, and may be the only place that names it.
     """
     fields = as_dict(error)
     metadata = as_dict(fields.get("metadata"))
     own_status = status if status is not None else _status(fields)
     codes = _codes(fields, metadata)
-    if advice_seconds is None:
-        advice_seconds = _delay_seconds(fields)
-    kind = _kind(own_status, codes, metadata, advice_seconds)
+    advice_seconds = retry_after_seconds(headers, fields, own_status)
     message = as_text(error) or as_text(fields.get("message")) or as_text(fields.get("msg")) or _complaints(error)
     if not message:
         message = f"the provider answered with status {own_status}" if own_status else "the provider reported an error"
-    code = codes[0] if codes else ""
-    return WireError(kind, message[:MESSAGE_CHARACTERS_MAX], code[:CODE_CHARACTERS_MAX], own_status, advice_seconds)
+    return WireError(
+        kind=_kind(own_status, codes, metadata, advice_seconds),
+        message=message[:MESSAGE_CHARACTERS_MAX],
+        code=codes[0][:CODE_CHARACTERS_MAX] if codes else "",
+        status=own_status,
+        retry_after_seconds=advice_seconds,
+        should_retry=should_retry(headers),
+        request_id=(request_id or as_text(fields.get("request_id")))[:REQUEST_ID_CHARACTERS_MAX],
+    )
+
+
+def _redirect(status: int, headers: Mapping[str, str]) -> WireError:
+    """Another address than the one that is configured; what stands behind its `?` may be secret."""
+    location = headers.get("location", "").partition("?")[0].partition("#")[0]
+    scheme, separator, rest = location.partition("://")
+    place, slash, path = rest.partition("/")
+    address = f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}" if separator else location
+    message = f"the provider redirects to {address or 'nowhere'}; set base_url to where its API is"
+    return WireError("rejected", message[:MESSAGE_CHARACTERS_MAX], "redirect", status)
 
 
 def malformed(message: str) -> WireError:
     """A 200 that is not what the wire says."""
     return WireError("malformed", message, "malformed_reply")
-
-
-def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """When to come back: `retry-after-ms`, else `retry-after` in seconds or as a date beside the reply's own `date`.
-
-    >>> retry_after_seconds({"retry-after-ms": "250", "retry-after": "7"}), retry_after_seconds({"retry-after": "soon"})
-    (0.25, None)
-    """
-    milliseconds = _seconds(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    advice = headers.get("retry-after")
-    seconds = _seconds(advice)
-    if seconds is not None or not advice:
-        return seconds
-    until, sent = _date(advice), _date(headers.get("date", ""))
-    if until is None or sent is None:
-        return None
-    return min(max(0.0, until.timestamp() - sent.timestamp()), RETRY_AFTER_SECONDS_MAX)
 
 
 def _kind(status: int | None, codes: list[str], metadata: Mapping[str, Any], advice_seconds: float | None) -> ErrorKind:
@@ -139,7 +164,7 @@ def _kind(status: int | None, codes: list[str], metadata: Mapping[str, Any], adv
         return "rate"  # OpenRouter: the money is held by calls in flight
     if status is not None and status >= 400:
         return _KIND_BY_STATUS.get(status, "unavailable" if status >= 500 else "rejected")
-    return known[0] if known else "rejected" if "invalid_request_error" in codes else "unavailable"
+    return known[0] if known else "unavailable"
 
 
 def _codes(fields: Mapping[str, Any], metadata: Mapping[str, Any]) -> list[str]:
@@ -166,16 +191,6 @@ def _status(fields: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _delay_seconds(fields: Mapping[str, Any]) -> float | None:
-    """Google's RetryInfo, which stands among the details: {"retryDelay": "37s"}."""
-    details = fields.get("details")
-    for detail in details if isinstance(details, list) else ():
-        delay = as_dict(detail).get("retryDelay")
-        if isinstance(delay, str) and delay.endswith("s"):
-            return _seconds(delay[:-1])
-    return None
-
-
 def _complaints(error: object) -> str:
     """FastAPI's validation errors, without the `input` that they quote."""
     if not isinstance(error, list):
@@ -193,20 +208,3 @@ def _plain(body: bytes) -> str:
     """The text of a body that is no JSON; a page of HTML is of no use to anybody."""
     text = body[: 4 * MESSAGE_CHARACTERS_MAX].decode("utf-8", "replace").strip()
     return "" if text.startswith("<") else " ".join(text.split())
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        seconds = float(text) if text else math.nan
-    except ValueError:
-        return None
-    return min(seconds, RETRY_AFTER_SECONDS_MAX) if seconds >= 0 else None
-
-
-def _date(text: str) -> datetime | None:
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None

@@ -16,10 +16,12 @@ from bursar.wire import asked
 from bursar.wire.body import Fields, fields_of, merge, patch, read_fields
 from bursar.wire.chat_reader import ChatReader
 from bursar.wire.chat_size import extent_of
-from bursar.wire.dialect import CONTEXT_TOKENS_MAX, Metered, Request, StreamReader, Target, WireError
+from bursar.wire.dialect import CONTEXT_TOKENS_MAX, Count, Metered, Request, StreamReader, Target, WireError
 from bursar.wire.faults import read_error
 from bursar.wire.lenient import as_dict, decode
 from bursar.wire.openai_reply import meter_reply
+from bursar.wire.retarget import retargeted
+from bursar.wire.server_side import named_fields, plugins, server_tools
 
 __all__ = ["OpenAIChat"]
 
@@ -38,6 +40,7 @@ class OpenAIChat:
 
     name = "openai_chat"
     path = "/chat/completions"
+    needs_limit = False
 
     def parse(self, body: bytes) -> Request:
         """Read the governing fields of a body. Raises InvalidRequestError naming the field, never quoting its value."""
@@ -66,9 +69,11 @@ class OpenAIChat:
         output_tokens_min: int,
         output_tokens_max: int,
         context_tokens: int = CONTEXT_TOKENS_MAX,
+        count: Count | None = None,
     ) -> Size:
         """Bound and estimate the request; see `chat_size`."""
-        extent = extent_of(request.body, read_fields(request.body), (request.model, *request.reaches), context_tokens)
+        models = (request.model, *request.reaches)
+        extent = extent_of(request.body, read_fields(request.body), models, context_tokens, count)
         return Size(
             extent.input_tokens_max,
             extent.input_tokens_likely,
@@ -79,22 +84,30 @@ class OpenAIChat:
         )
 
     def encode(self, request: Request, target: Target, output_tokens: int | None) -> bytes:
-        """The body for `target`: model, output limit and usage in streams are set where they must be."""
+        """The body for `target`: model, output limit and usage in streams are set where they must be.
+
+        An output limit of the caller's goes under the name that the provider has for it, so that it is heeded.
+        """
         fields = read_fields(request.body)  # checked when it was parsed
-        changes: dict[str, object] = {
-            name: value for name, value in target.extra.items() if not asked.present(fields, name)
-        }
-        if target.model != request.model:
-            changes["model"] = target.model
-        if output_tokens is not None and request.output_limit is None:
-            changes[target.limit_field] = output_tokens
+        changes = retargeted(request, fields, target)
+        renamed: tuple[str, ...] = ()
+        if request.output_limit is None:
+            if output_tokens is not None:
+                changes[target.limit_field] = output_tokens
+        elif not asked.present(fields, target.limit_field):
+            renamed = tuple(name for name in LIMIT_FIELDS if asked.present(fields, name))
+            changes[target.limit_field] = request.output_limit
         if request.stream and target.usage_field and not request.wants_usage:
             changes[target.usage_field] = merge(fields.get(target.usage_field), {"include_usage": True})
-        return patch(fields, changes) if changes else request.body
+        return patch(fields, changes, renamed) if changes else request.body
 
     def meter(self, body: bytes) -> Metered:
         """Read a whole reply with a status below 400."""
         return meter_reply(body, "choices")
+
+    def reply(self, body: bytes) -> bytes:
+        """The reply as it came."""
+        return body
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> WireError:
         """Read a reply with a status of 400 or more."""
@@ -115,15 +128,6 @@ def _wants_usage(fields: Fields) -> bool:
 
 def _unbounded(fields: Fields) -> tuple[str, ...]:
     """Names of what runs at the provider's side beyond the model itself."""
-    names = []
-    for tool in asked.listed(fields, "tools"):
-        kind = as_dict(tool).get("type") or "function"  # Mistral's clients leave the type away
-        if not isinstance(kind, str):
-            names.append("tool")
-        elif kind not in _CALLERS_TOOLS:
-            names.append(f"tool {kind[:64]}")
-    for plugin in asked.listed(fields, "plugins"):
-        kind = as_dict(plugin).get("id")
-        names.append(f"plugin {kind[:64]}" if isinstance(kind, str) else "plugin")
-    names += [name for name in _UNBOUNDED_FIELDS if asked.present(fields, name)]
+    tools = server_tools(asked.listed(fields, "tools"), _CALLERS_TOOLS)
+    names = [*tools, *plugins(fields), *named_fields(fields, _UNBOUNDED_FIELDS)]
     return tuple(dict.fromkeys(names))

@@ -6,20 +6,20 @@ whatever usage could still be read beside it. Source: OpenAI's API reference; re
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from bursar.wire.dialect import Metered, WireError
 from bursar.wire.faults import error_of, malformed
 from bursar.wire.lenient import EMPTY, MALFORMED, as_dict, as_text, decode, opens_with
-from bursar.wire.openai_usage import read_usage
+from bursar.wire.openai_usage import CHAT, Form, read_usage
 
 __all__ = ["Said", "meter_reply", "meter_said", "said"]
 
 
-class Said(NamedTuple):
-    """The fields that govern, decoded as far as they could be."""
+class Said(msgspec.Struct, frozen=True, gc=False):
+    """The fields that govern, decoded as far as they could be. fees: pieces that the reply counts outside its usage."""
 
     reply_id: str = ""
     model: str = ""
@@ -27,7 +27,9 @@ class Said(NamedTuple):
     finish_reason: str = ""
     usage: object = None
     error: object = None
-    groq: dict[str, Any] = {}  # noqa: RUF012 - a NamedTuple's default, never written to
+    groq: dict[str, Any] = {}
+    form: Form = CHAT
+    fees: dict[str, int] = {}
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -80,7 +82,7 @@ def meter_said(
     usage, said_error = fields.usage, fields.error
     if fields.groq:
         usage, said_error = usage or fields.groq.get("usage"), said_error or fields.groq.get("error")
-    reading = read_usage(usage, output_expected=output_expected)
+    reading = read_usage(usage, fields.form, output_expected=output_expected, fees=fields.fees)
     if error is None and said_error:
         error = error_of(said_error)
     if error is None and not whole:

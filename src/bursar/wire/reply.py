@@ -11,14 +11,14 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
 
 import msgspec
 
 from bursar.wire.assembly import assembled
 
-__all__ = ["ChatReply", "Delta", "EmbeddingsReply"]
+__all__ = ["ChatReply", "Delta", "EmbeddingsReply", "Undecoded", "decoded", "text_of"]
 
 
 class _DeltaContent(msgspec.Struct, gc=False):
@@ -83,8 +83,8 @@ class Delta:
         return f"Delta({self.text!r})"
 
 
-class ChatReply:
-    """A whole chat reply. `body` holds its bytes as they came, or as they were put together from a stream."""
+class Undecoded:
+    """A whole reply that is decoded when it is read. `body` holds its bytes as they came, none of a stream's."""
 
     __slots__ = ("_chunks", "_raw", "body")
 
@@ -94,7 +94,7 @@ class ChatReply:
         self._raw: dict[str, Any] | None = None
 
     @classmethod
-    def of_chunks(cls, payloads: Sequence[bytes]) -> ChatReply:
+    def of_chunks(cls, payloads: Sequence[bytes]) -> Self:
         """The reply that a stream's chunks come to."""
         reply = cls(b"")
         reply._chunks = payloads
@@ -104,9 +104,22 @@ class ChatReply:
     def raw(self) -> dict[str, Any]:
         """The whole reply, decoded."""
         if self._raw is None:
-            whole = self._chunks is None
-            self._raw = decoded(self.body) if whole else assembled([decoded(chunk) for chunk in self._chunks or ()])
+            chunks = self._chunks
+            self._raw = decoded(self.body) if chunks is None else self.joined(map(decoded, chunks))
         return self._raw
+
+    @staticmethod
+    def joined(events: Iterable[dict[str, Any]], /) -> dict[str, Any]:
+        """The decoded events of a stream as one reply; empty for what never comes in chunks."""
+        return {}
+
+
+class ChatReply(Undecoded):
+    """A whole chat reply."""
+
+    __slots__ = ()
+
+    joined = staticmethod(assembled)
 
     @property
     def text(self) -> str:
@@ -136,21 +149,10 @@ class ChatReply:
         return first if isinstance(first, dict) else {}
 
 
-class EmbeddingsReply:
-    """The answer to an embedding."""
+class EmbeddingsReply(Undecoded):
+    """The answer to an embedding, which never comes in chunks."""
 
-    __slots__ = ("_raw", "body")
-
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-        self._raw: dict[str, Any] | None = None
-
-    @property
-    def raw(self) -> dict[str, Any]:
-        """The whole reply, decoded."""
-        if self._raw is None:
-            self._raw = decoded(self.body)
-        return self._raw
+    __slots__ = ()
 
     @property
     def vectors(self) -> list[list[float]]:

@@ -9,6 +9,8 @@ Source: WHATWG HTML, section 9.2.6, "Interpreting an event stream".
 
 from __future__ import annotations
 
+import re
+
 __all__ = ["EVENT_BYTES_MAX", "EventStream"]
 
 # Providers send an image as one base64 event of a few megabytes; nothing sensible is larger.
@@ -16,6 +18,7 @@ EVENT_BYTES_MAX = 16 * 2**20
 
 _BOM = b"\xef\xbb\xbf"
 _LF, _CR = b"\n", b"\r"
+_NAMED_EVENTS = re.compile(rb"^event: [^\n]*\ndata: ([^\n]*)\n\n", re.MULTILINE).findall
 
 
 class EventStream:
@@ -44,6 +47,12 @@ class EventStream:
             events = data[6:-2].split(b"\n\ndata: ")
             # With no other line ends than those between the events, each event is one line.
             if data.count(_LF) == 2 * len(events) and len(data) <= self.event_bytes_max:
+                self._at_start = False
+                return events
+        elif self._fresh and data[:7] == b"event: " and data[-2:] == b"\n\n" and _CR not in data:
+            events = _NAMED_EVENTS(data)
+            # As above, with a line that names the event before that of its data: Anthropic's and Responses' way.
+            if data.count(_LF) == 3 * len(events) and len(data) <= self.event_bytes_max:
                 self._at_start = False
                 return events
         if not data or self.fault:
