@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from bursar.catalog.fetched import FetchedPrices
 from bursar.catalog.listing import Listing, compiled
 from bursar.catalog.prices import CARDS_REMEMBERED_MAX, PriceBook, PriceSource
 from bursar.rules.prices import PriceCard
@@ -27,6 +29,7 @@ class Given:
     model: str
     starts: date | None
     card: PriceCard
+    tiers: Mapping[str, PriceCard] = field(default_factory=dict)
 
 
 def card(usd: str, version: str = "bursar.yaml") -> PriceCard:
@@ -151,19 +154,20 @@ def test_tiers_of_service_have_prices_of_their_own(book: PriceBook) -> None:
         found = book.card("openai", "gpt-5", DAY, tier)
         return found.pico_usd["output"] if found else None
 
-    assert (output("priority"), output("fast"), output("flex"), output("")) == (
-        20 * 10**6,
-        20 * 10**6,
+    assert [output(tier) for tier in ("priority", "fast", "flex", "batch")] == [
+        2 * 10**7,
+        2 * 10**7,
         5 * 10**6,
-        10**7,
-    )
-    assert [output(tier) for tier in ("default", "auto", "batch")] == [10**7, 10**7, 10**7]
+        5 * 10**6,
+    ]
+    assert [output(tier) for tier in ("", "default", "auto", "Standard")] == [10**7, 10**7, 10**7, 10**7]
     # One that nobody lists is not at the plain price for want of a better one.
-    assert [output(tier) for tier in ("scale", "ultrafast", "prioirty")] == [None, None, None]
+    assert [output(tier) for tier in ("scale", "ultrafast", "prioirty", "flex+fast")] == [None, None, None, None]
     assert book.card("openai", "gpt-5", date(2026, 1, 1), "priority") is None
-    # Asked for where the model has no cheaper one, flex is served, and billed, as plain.
-    for_plain, for_flex = book.card("openai", "gpt-4o", DAY), book.card("openai", "gpt-4o", DAY, "flex")
-    assert for_plain == for_flex
+    # Where the model has no cheaper price that is known, the plain one is at most too high.
+    plain, flex = book.card("openai", "gpt-4o", DAY), book.card("openai", "gpt-4o", DAY, "flex")
+    assert plain is not None
+    assert flex == replace(plain, at_most=True, version=f"{plain.version} flex")
 
 
 def test_unknown_is_none(book: PriceBook) -> None:
@@ -208,7 +212,90 @@ def test_the_users_own_prices_by_date() -> None:
     assert book.card("openrouter", "gpt-4o", DAY) is None
     # They are the plain tier's: what a dearer one costs is not known by them, a cheaper one is not dearer.
     assert book.card("openai", "mine", DAY, "priority") is None
-    assert book.card("openai", "mine", DAY, "flex") == card("1")
+    assert book.card("openai", "mine", DAY, "flex") == replace(card("1"), at_most=True)
+
+
+def test_the_users_own_tiers() -> None:
+    own = Given("openai", "mine", None, card("4"), {"flex": card("2"), "batch+us": card("3")})
+    book = PriceBook([own, Given("openai", "nothing", None, card("0"))])
+    assert book.card("openai", "mine", DAY, "flex") == book.card("openai", "mine", DAY, "standard+FLEX") == card("2")
+    assert book.card("openai", "mine", DAY, "batch+us") == card("3")
+    assert book.card("openai", "mine", DAY, "batch") == replace(card("4"), at_most=True)
+    for tier in ("priority", "us", "flex+us", "prioirty"):
+        assert book.card("openai", "mine", DAY, tier) is None
+        assert book.card("openai", "nothing", DAY, tier) == card("0")
+    assert book.variants("openai", "mine", DAY) == {"flex": card("2"), "batch+us": card("3")}
+
+
+def test_the_tiers_that_a_list_prices(book: PriceBook) -> None:
+    assert list(book.variants("openai", "gpt-5", DAY)) == ["batch", "flex", "priority", "fast"]
+    assert list(book.variants("anthropic", "claude-fable-5-2", DAY)) == ["batch", "fast", "us"]
+    assert book.variants("groq", "openai/gpt-oss-120b", DAY).keys() <= {"batch"}
+    assert book.variants("openai", "gpt-99", DAY) == {}
+
+
+def test_a_minute_has_the_price_of_its_hour_and_an_old_call_keeps_its_own() -> None:
+    book = PriceBook([Given("openai", "mine", date(2026, 11, 23), card("2")), Given("openai", "mine", None, card("1"))])
+
+    def at(provider: str, model: str, *moment: int) -> PriceCard:
+        found = book.card_at(provider, model, int(datetime(*moment, tzinfo=UTC).timestamp()) // 60)  # type: ignore[arg-type, misc]
+        assert found is not None
+        return found
+
+    # A call that began before midnight keeps that day's price, whenever it is settled.
+    assert at("openai", "mine", 2026, 11, 22, 23, 59) == card("1")
+    assert at("openai", "mine", 2026, 11, 23, 0, 0) == card("2")
+    assert at("openai", "o3", 2025, 6, 9, 23, 59).pico_usd["input"] == 10**7
+    assert at("openai", "o3", 2025, 6, 10, 0, 0).pico_usd["input"] == 2 * 10**6
+    hours = [
+        at("deepseek", "deepseek-v4-pro", 2026, 11, 23, hour, minute)
+        for hour, minute in ((0, 59), (1, 0), (3, 59), (4, 0))
+    ]
+    off, peak = hours[0].pico_usd["output"], hours[1].pico_usd["output"]
+    assert [one.pico_usd["output"] for one in hours] == [off, peak, peak, off]
+    assert peak > off
+    assert not any(one.at_most for one in hours)
+    assert at("deepseek", "deepseek-v4-pro", 2026, 11, 23, 1, 0) is at(
+        "deepseek", "deepseek-v4-pro", 2026, 11, 23, 1, 0
+    )
+    # A model whose price has no hours is compiled once a day, not once a minute.
+    assert at("openai", "gpt-4o", 2026, 11, 23, 1, 0) is at("openai", "gpt-4o", 2026, 11, 23, 9, 7)
+
+
+def test_what_was_fetched_stands_between_the_users_word_and_the_list() -> None:
+    asked: list[str] = []
+
+    def fetched(name: str) -> FetchedPrices | None:
+        asked.append(name)
+        if name != "openrouter":
+            return None
+        prices = FetchedPrices(name)
+        pricing = {"prompt": "0.000009", "completion": "0.00001"}
+        prices.take(
+            {"provider": name, "at": "2026-11-20T10:30:00Z", "models": {"openai/gpt-4o": pricing, "new/one": pricing}}
+        )
+        return prices
+
+    own = Given("openrouter", "new/one", None, card("1"))
+    book = PriceBook([own], {"openrouter": Decimal("0.5")}, fetched=fetched)
+    found = book.card("openrouter", "openai/gpt-4o", DAY)
+    assert found is not None
+    assert (found.version, found.pico_usd["input"], found.listed) == ("openrouter 2026-11-20", 4_500_000, True)
+    assert book.card("openrouter", "new/one", DAY) == card("1")
+    # Before the fetch, and for what it does not have, the list holds.
+    for model, day in (("openai/gpt-4o", date(2026, 11, 19)), ("openai/gpt-4o-mini", DAY)):
+        listed = book.card("openrouter", model, day)
+        assert listed is not None
+        assert listed.version.startswith("genai-prices")
+    assert "new/one" in book.models("openrouter")
+    assert book.source("openrouter", "openai/gpt-4o", DAY) == PriceSource("openrouter 2026-11-20")
+    noon = [
+        book.card_at("openrouter", "openai/gpt-4o", int(datetime(2026, 11, 20, *at, tzinfo=UTC).timestamp()) // 60)
+        for at in ((10, 29), (10, 30))
+    ]
+    assert [one.version.split()[0] for one in noon if one] == ["genai-prices", "openrouter"]
+    assert book.list_dates(DAY)["openrouter"] == date(2026, 11, 20)
+    assert len(asked) == len(set(asked))
 
 
 def test_a_free_provider_is_free_but_for_what_the_user_prices() -> None:
@@ -228,10 +315,10 @@ def test_a_discount_is_off_the_list_price_alone() -> None:
 
 
 def test_an_address_says_whose_prices_they_are_and_a_name_only_without_one() -> None:
-    at = PriceBook(base_urls={"mine": "https://api.openai.com/v1", "mistral": "http://gpu:8000/v1"})
+    at = PriceBook(base_urls={"mine": "https://api.openai.com/v1", "cohere": "http://gpu:8000/v1"})
     assert at.card("mine", "gpt-4o", DAY) == PriceBook().card("openai", "gpt-4o", DAY)
-    assert at.card("mistral", "mistral-large-4", DAY) is None
-    assert PriceBook().card("mistral", "mistral-large-4", DAY) is not None
+    assert at.card("cohere", "command-r", DAY) is None
+    assert PriceBook().card("cohere", "command-r", DAY) is not None
     assert PriceBook().card("gemini", "gemini-2.5-flash", DAY) == PriceBook().card("google", "gemini-2.5-flash", DAY)
     # A row's own prices hold wherever its base URL was pointed.
     assert PriceBook(base_urls={"openai": "http://proxy"}).card("openai", "gpt-4o", DAY) is not None
@@ -248,6 +335,7 @@ def test_sources_models_and_near_names(book: PriceBook) -> None:
     assert {"gpt-4o", "mine"} <= set(own.models("openai"))
     assert own.models("local") == []
     assert book.nearest("openai", "gpt4o-mini")[0] == "gpt-4o-mini"
+    assert "gpt-4o-mini" not in book.nearest("openai", "gpt-4o-mini")
     assert book.nearest("openai", "zzz") == []
 
 

@@ -1,37 +1,23 @@
-"""Rows of the providers, and what of them goes into a request."""
+"""Rows of the providers, and what the settings say over them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, fields, replace
 
 import pytest
 
-from bursar.catalog.providers import Provider, headers_of, known_rows, provider_row, target_of
-from bursar.errors import ConfigError
-from bursar.wire.dialect import Request
+from bursar.catalog.providers import COLUMNS, DIALECTS, Provider, known_rows, provider_row, row_of
+from bursar.config import load
+from bursar.wire.dialects import dialect_at
 
-CHAT = Request(b"{}", "openai_chat", "m")
-
-
-@dataclass(frozen=True)
-class Given:
-    """Settings of a user, as far as a request needs them."""
-
-    name: str = "openrouter"
-    app_name: str | None = None
-    app_url: str | None = None
-    organization: str | None = None
-    project: str | None = None
-    extra_headers: Mapping[str, str] = field(default_factory=dict)
-    enable_fallbacks: bool = True
-    fallback_models: tuple[str, ...] = ()
-    provider_preferences: Mapping[str, Any] = field(default_factory=dict)
+NAMES = [
+    "openai", "azure", "openrouter", "anthropic", "gemini", "groq", "mistral", "deepseek", "xai", "together",
+    "fireworks", "cerebras", "ollama", "vllm",
+]  # fmt: skip
 
 
 def test_the_rows() -> None:
-    assert list(known_rows()) == ["openai", "openrouter", "groq", "ollama", "vllm"]
+    assert list(known_rows()) == NAMES
     openai, openrouter = provider_row("openai"), provider_row("openrouter")
     assert (openai.max_connections, openai.max_keepalive, openai.keepalive_expiry) == (100, 20, 5.0)
     assert (openrouter.max_connections, openrouter.max_keepalive, openrouter.keepalive_expiry) == (50, 10, 10.0)
@@ -42,8 +28,44 @@ def test_the_rows() -> None:
         "OPENAI_API_KEY",
     )
     assert (openrouter.limit_field, openrouter.refunds, openrouter.reports_cost) == ("max_tokens", True, True)
+    assert (openrouter.records, openrouter.account) == ("/generation", "/key")
     assert provider_row("groq").base_url == "https://api.groq.com/openai/v1"
     assert not provider_row("ollama").needs_key
+
+
+@pytest.mark.parametrize("row", known_rows().values(), ids=lambda row: row.name)
+def test_every_row_is_whole(row: Provider) -> None:
+    assert row.base_url or row.base_url_variable
+    assert not row.base_url.endswith("/")
+    assert row.dialects
+    assert set(row.dialects) <= set(DIALECTS)
+    paths = {path for path in row.prefixes if (dialect := dialect_at(path)) and dialect.name in row.dialects}
+    assert paths == set(row.prefixes)
+    assert bool(row.key_variable) or not row.needs_key
+    assert (row.base_url or row.base_path).endswith(row.base_path)
+    assert row.max_keepalive <= row.max_connections
+    assert hash(row) == hash(replace(row))
+
+
+def test_what_differs_from_the_others() -> None:
+    """What was found out at some cost, and would be lost in a row by a slip."""
+    assert provider_row("anthropic").dialects == ("anthropic_messages",)
+    assert [name for name, row in known_rows().items() if row.usage_field == ""] == [
+        "openrouter",
+        "anthropic",
+        "mistral",
+    ]
+    assert [name for name, row in known_rows().items() if row.reports_cost] == ["openrouter", "xai"]
+    assert [name for name, row in known_rows().items() if row.cancel_stops_billing] == ["openrouter"]
+    assert [name for name, row in known_rows().items() if not row.refunds] == ["openai", "azure", "cerebras"]
+    assert [name for name, row in known_rows().items() if row.auth != "bearer"] == ["azure", "anthropic"]
+    assert provider_row("gemini").key_variables == ("GEMINI_API_KEY", "GOOGLE_API_KEY")
+    assert provider_row("ollama").key_variables == ()
+
+
+def test_dialects_are_those_of_the_wire() -> None:
+    paths = ("/chat/completions", "/embeddings", "/responses", "/messages")
+    assert tuple(dialect.name for path in paths if (dialect := dialect_at(path))) == DIALECTS
 
 
 def test_a_name_without_a_row_is_a_compatible_server() -> None:
@@ -52,56 +74,34 @@ def test_a_name_without_a_row_is_a_compatible_server() -> None:
     assert (mine.name, mine.base_url, mine.limit_field) == ("mine", "http://proxy", "max_completion_tokens")
 
 
-def test_openrouter_hears_which_app_asks() -> None:
-    row = provider_row("openrouter")
-    headers = headers_of(row, "key", Given(app_name="MCP Platform", app_url="https://localhost:8000"))
-    assert headers == {
-        "Content-Type": "application/json",
-        "User-Agent": headers["User-Agent"],
-        "Authorization": "Bearer key",
-        "HTTP-Referer": "https://localhost:8000",
-        "X-OpenRouter-Title": "MCP Platform",
-        "X-Title": "MCP Platform",
+@dataclass(frozen=True)
+class Said:
+    """Settings that say every column otherwise than any row."""
+
+    name: str = "mine"
+    row: str = "mistral"
+    base_url: str = "http://mine/v1"
+    auth: str = "none"
+    dialects: tuple[str, ...] = ("embeddings",)
+    api_version: str = "preview"
+    limit_field: str = "max_completion_tokens"
+    usage_field: str = "stream_options"
+    settles: str = "reserved"
+    rate_headers: str = "openai"
+    reports_cost: bool = True
+    bills_errors: bool = True
+    cancel_stops_billing: bool = True
+
+
+def test_what_the_settings_say_wins_over_the_row() -> None:
+    row = row_of(Said())
+    assert {column: getattr(row, column) for column in COLUMNS} == {
+        column: getattr(Said(), column) for column in COLUMNS
     }
-    assert headers["User-Agent"].startswith("MCP-Platform bursar/")
+    assert (row.name, row.price_provider, row.key_variable) == ("mine", "mistral", "MISTRAL_API_KEY")
 
 
-def test_openai_hears_organization_and_project() -> None:
-    given = Given(name="openai", organization="org", project="proj", app_name="a", app_url="u")
-    headers = headers_of(provider_row("openai"), "key", given)
-    assert (headers["OpenAI-Organization"], headers["OpenAI-Project"]) == ("org", "proj")
-    assert not {"HTTP-Referer", "X-Title", "OpenAI-Beta"} & headers.keys()
-    assert "OpenAI-Organization" not in headers_of(provider_row("groq"), "key", given)
-
-
-def test_a_server_without_a_key_gets_none_and_own_headers_win() -> None:
-    given = Given(name="ollama", extra_headers={"user-agent": "mine", "X-Team": "a"})
-    headers = headers_of(provider_row("ollama"), "", given)
-    assert headers == {"Content-Type": "application/json", "user-agent": "mine", "X-Team": "a"}
-
-
-@pytest.mark.parametrize("value", ["a\nb", "a\r\nX: y", "ключ", "a" * 9_000, "a\x00"])
-def test_a_value_that_cannot_be_a_header_is_refused_and_not_shown(value: str) -> None:
-    for key, given in ((value, Given()), ("key", Given(app_url=value)), ("key", Given(extra_headers={"X-A": value}))):
-        with pytest.raises(ConfigError, match="one line of plain ASCII") as refused:
-            headers_of(provider_row("openrouter"), key, given)
-        assert value not in str(refused.value)
-
-
-def test_fallbacks_and_preferences_reach_openrouter() -> None:
-    given = Given(
-        fallback_models=("openai/gpt-4o-mini", "a/b", "a/b"), provider_preferences={"data_collection": "deny"}
-    )
-    target = target_of(provider_row("openrouter"), "openai/gpt-4o-mini", given, CHAT)
-    assert target.extra == {"models": ["openai/gpt-4o-mini", "a/b"], "provider": {"data_collection": "deny"}}
-    assert target.reaches == ("a/b",)
-    assert (target.limit_field, target.usage_field) == ("max_tokens", "")
-
-
-def test_fallbacks_can_be_turned_off_and_go_nowhere_else() -> None:
-    given = Given(fallback_models=("a/b",), enable_fallbacks=False)
-    assert target_of(provider_row("openrouter"), "m", given, CHAT).extra == {}
-    reaching = Given(fallback_models=("a/b",), provider_preferences={"sort": "price"})
-    assert target_of(provider_row("openai"), "m", reaching, CHAT).extra == {}
-    embedding = Request(b"{}", "embeddings", "m")
-    assert target_of(provider_row("openrouter"), "m", reaching, embedding).reaches == ()
+def test_every_column_that_settings_may_change_is_one_of_both() -> None:
+    settings = load({}, environ={}, books="memory:").providers["ollama"]
+    assert set(COLUMNS) <= {field.name for field in fields(Provider)} & {field.name for field in fields(settings)}
+    assert row_of(settings) == known_rows()["ollama"]

@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bursar.catalog import tokens
-from bursar.catalog.tokens import count_chunk, count_messages, count_text, encoding_for, knows
+from bursar.catalog.tokens import (
+    count_at_most,
+    count_chunk,
+    count_messages,
+    count_text,
+    encoding_for,
+    knows,
+    own_vocabularies,
+)
 from bursar.catalog.vocabularies import encoding
 
 O200K = "o200k_base"
@@ -278,3 +286,27 @@ def test_tools_are_near_on_what_was_recorded() -> None:
     assert off[0][0] >= -0.06, off
     assert off[-1][0] <= 0.10, off
     assert abs(off[len(off) // 2][0]) <= 0.03, off
+
+
+def test_vocabularies_are_known_only_of_those_who_serve_the_models_themselves() -> None:
+    assert own_vocabularies("openai", ("gpt-4o", "gpt-4", "o3")) == ("cl100k_base", "o200k_base")
+    assert own_vocabularies("azure", ("gpt-4",)) == ("cl100k_base",)
+    assert own_vocabularies("openrouter", ("openai/gpt-5:nitro",)) == ("o200k_base",)
+    assert own_vocabularies("openai", ("gpt-4o", "my-own")) == ()
+    assert own_vocabularies("openrouter", ("openai/gpt-4o", "anthropic/claude-sonnet-4.5")) == ()
+    assert own_vocabularies("openrouter", ("someone/gpt-4o",)) == ()
+    assert own_vocabularies("openrouter", ("openai/gpt-oss-120b",)) == ()
+    assert own_vocabularies("", ("gpt-4o",)) == ()
+    assert own_vocabularies("groq", ("gpt-4o",)) == ()
+
+
+@given(st.text(max_size=300))
+def test_the_most_is_that_of_the_longest_vocabulary(text: str) -> None:
+    both = ("cl100k_base", O200K)
+    assert count_at_most(text, both) == max(count_text(text, name) for name in both)
+    assert count_at_most(text, (O200K,)) <= len(text.encode())
+
+
+def test_a_seam_between_chunks_can_hide_a_token() -> None:
+    text = "a river " * (tokens.CHUNK_CHARACTERS_MAX // 4)
+    assert count_at_most(text, (O200K,)) == count_text(text, O200K) + 2

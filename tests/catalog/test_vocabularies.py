@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import subprocess
+import sys
 import threading
 from importlib import resources
 from pathlib import Path
@@ -87,3 +89,14 @@ def test_a_cut_vocabulary_is_refused(packed: bytes) -> None:
 def test_the_archive_carries_no_time_of_its_making(name: str) -> None:
     packed = resources.files(vocabularies).joinpath(f"{name}.tiktoken.gz").read_bytes()
     assert packed[4:8] == bytes(4)
+
+
+def test_what_was_loaded_is_at_hand() -> None:
+    code = (
+        "from bursar.catalog import vocabularies\n"
+        "print(vocabularies.loaded('cl100k_base'))\n"
+        "vocabularies.encoding('cl100k_base')\n"
+        "print(vocabularies.loaded('cl100k_base'), vocabularies.loaded('o200k_base'))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout.split() == ["False", "True", "False"]

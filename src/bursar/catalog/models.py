@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 
 from bursar.wire.dialect import CONTEXT_TOKENS_MAX
 
-__all__ = ["Reach", "context_window", "is_reasoning", "maker_name", "output_max", "reach", "server_tools"]
+__all__ = [
+    "Reach", "context_window", "is_reasoning", "known_context", "maker_name", "output_max", "reach", "server_tools",
+]  # fmt: skip
 
 NAMES_REMEMBERED_MAX = 4_096
 REACHES_MAX = 1_024
@@ -43,6 +45,16 @@ def output_max(provider: str, model: str) -> int:
 def context_window(provider: str, model: str) -> int:
     """The most tokens that a model reads, or more; never less."""
     return _facts(maker_name(model)).context_tokens
+
+
+def known_context(model: str) -> int:
+    """The context window of a model, in tokens; 0 where it is not known.
+
+    >>> known_context("gpt-4o"), known_context("mine")
+    (128000, 0)
+    """
+    tokens = _facts(maker_name(model)).context_tokens
+    return 0 if tokens == CONTEXT_TOKENS_MAX else tokens
 
 
 def is_reasoning(provider: str, model: str) -> bool:

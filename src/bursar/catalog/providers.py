@@ -1,54 +1,85 @@
-"""The providers as data: one row of providers.toml each, and what of a row goes into a request.
+"""The providers as data: one row of providers.toml each.
 
-Decides which headers and fields a provider is sent, never which provider is asked. A name that has no row is an
-OpenAI-compatible server of the user's own and gets the defaults below. Source: the providers' SDKs and documentation,
-November 2026. The seed's `OpenAI-Beta: assistants=v2` is not sent: that API ended in August 2026.
+Decides what is known of a provider before the user says anything, never which provider is asked. A name that has no
+row is an OpenAI-compatible server of the user's own and gets the defaults below; what the settings say of a row wins
+over it (`row_of`). Source: the providers' SDKs and documentation, November 2026.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
-from bursar.errors import ConfigError
-from bursar.wire.dialect import Request, Target
+__all__ = [
+    "COLUMNS", "DIALECTS", "Auth", "Columns", "OnAbort", "Provider", "RateHeaders", "known_rows", "provider_row",
+    "row_of",
+]  # fmt: skip
 
-__all__ = ["Chosen", "Provider", "headers_of", "known_rows", "provider_row", "target_of"]
+Auth = Literal["bearer", "x-api-key", "api-key", "none"]
+RateHeaders = Literal["openai", "anthropic", "groq", "mistral", "cerebras", "openrouter", ""]
+# What becomes of a stream whose caller has left: read on, closed, or closed and charged by what came.
+OnAbort = Literal["drain", "cancel", "counted"]
+# Every wire format that there is a `Dialect` for, by its name.
+DIALECTS = ("openai_chat", "embeddings", "openai_responses", "anthropic_messages")
 
-HEADER_CHARACTERS_MAX = 8_192
+
+def _empty() -> Mapping[str, str]:
+    return MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
     """One provider, as the wire and the books need it. Times are seconds.
 
-    key_variable and its kin: environment variables, "" where there is none. needs_key: refuses calls without a key.
+    base_url: "{model}" in it stands for the model's name. base_path: where the API is below the host that
+    `base_url_variable` names, as the provider's own SDK has it. key_variable and its kin: environment variables, ""
+    where there is none. needs_key: refuses calls without a key. auth: how the key is sent. headers: sent with every
+    call.
+
+    dialects: the wire formats it speaks, by `Dialect.name`. prefixes: by path of a dialect, what stands between
+    `base_url` and the path, where that is anything. api_version: the query parameter api-version, "" for none.
     limit_field: the body's key for the output limit. usage_field: how usage is asked for in streams, "" where it comes
     by itself. request_id_header: carries the attempt's id; OpenAI records it, others ignore it.
+    fallbacks: understands OpenRouter's `models` and `provider` in the body.
+
     settles: what counts against the provider's token limits, actual use or what was reserved at arrival.
+    rate_headers: whose form its headers about rate limits have, "" for none that is known.
+    tells_kinds: its usage tells the tokens of sound and of images from those of text, where it is billed for them.
     reports_cost: its replies say what was charged. bills_errors: a status of 400 or more may be billed.
     cancel_stops_billing: closing a stream ends the bill, and a record says what it came to.
-    fallbacks: understands `models` and `provider` in the body. price_provider: whose list prices it has, by
-    genai-prices' name; "" for none.
+    records, account: where it keeps a record of each request and tells what a key may spend, below `base_url`; "" for
+    nowhere. price_provider: whose list prices it has, by genai-prices' name; "" for none.
     """
 
     name: str
     base_url: str = ""
     base_url_variable: str = ""
+    base_path: str = ""
     key_variable: str = ""
+    other_key_variables: tuple[str, ...] = ()
     organization_variable: str = ""
     project_variable: str = ""
     needs_key: bool = False
+    auth: Auth = "bearer"
+    headers: Mapping[str, str] = field(default_factory=_empty, hash=False)
+    dialects: tuple[str, ...] = ("openai_chat", "embeddings")
+    prefixes: Mapping[str, str] = field(default_factory=_empty, hash=False)
+    api_version: str = ""
     limit_field: str = "max_tokens"
     usage_field: Literal["stream_options", ""] = "stream_options"
     request_id_header: str = "X-Client-Request-Id"
+    fallbacks: bool = False
     settles: Literal["actual", "reserved"] = "actual"
+    rate_headers: RateHeaders = ""
+    tells_kinds: bool = True
     reports_cost: bool = False
     bills_errors: bool = False
     cancel_stops_billing: bool = False
-    fallbacks: bool = False
+    records: str = ""
+    account: str = ""
     price_provider: str = ""
     max_connections: int = 100
     max_keepalive: int = 20
@@ -63,28 +94,37 @@ class Provider:
         """True when settling gives back what was not used of the provider's token limits."""
         return self.settles == "actual"
 
+    @property
+    def key_variables(self) -> tuple[str, ...]:
+        """Every environment variable that may hold the key, the one that wins first."""
+        return (self.key_variable, *self.other_key_variables) if self.key_variable else ()
 
-class Chosen(Protocol):
-    """What the user's settings say about a provider, as far as it goes into a request."""
+
+class Columns(Protocol):
+    """What the user's settings say about a provider, as far as it stands in a row: each of `COLUMNS`."""
 
     @property
     def name(self) -> str: ...
     @property
-    def app_name(self) -> str | None: ...
+    def row(self) -> str: ...
     @property
-    def app_url(self) -> str | None: ...
-    @property
-    def organization(self) -> str | None: ...
-    @property
-    def project(self) -> str | None: ...
-    @property
-    def extra_headers(self) -> Mapping[str, str]: ...
-    @property
-    def enable_fallbacks(self) -> bool: ...
-    @property
-    def fallback_models(self) -> tuple[str, ...]: ...
-    @property
-    def provider_preferences(self) -> Mapping[str, Any]: ...
+    def base_url(self) -> str: ...
+
+
+# What the settings may say otherwise than the row: all that could be wrong about a provider, or differ between servers.
+COLUMNS = (
+    "base_url",
+    "auth",
+    "dialects",
+    "api_version",
+    "limit_field",
+    "usage_field",
+    "settles",
+    "rate_headers",
+    "reports_cost",
+    "bills_errors",
+    "cancel_stops_billing",
+)
 
 
 @cache
@@ -94,7 +134,17 @@ def known_rows() -> Mapping[str, Provider]:
     from importlib.resources import files
 
     text = files("bursar.catalog").joinpath("providers.toml").read_text("utf-8")
-    return {name: Provider(name, **fields) for name, fields in tomllib.loads(text).items()}
+    return {name: _row(name, fields) for name, fields in tomllib.loads(text).items()}
+
+
+def _row(name: str, fields: dict[str, Any]) -> Provider:
+    return Provider(name, **{column: _frozen(value) for column, value in fields.items()})
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    return MappingProxyType(value) if isinstance(value, dict) else value
 
 
 def provider_row(name: str, base_url: str = "", *, row: str = "") -> Provider:
@@ -110,66 +160,7 @@ def provider_row(name: str, base_url: str = "", *, row: str = "") -> Provider:
     return replace(known, name=name, base_url=(base_url or known.base_url).rstrip("/"))
 
 
-def headers_of(row: Provider, key: str, settings: Chosen) -> dict[str, str]:
-    """The headers of every request to a provider: who asks, with which key, and the user's own on top.
-
-    Raises:
-        ConfigError: a value cannot stand in a header.
-    """
-    from importlib.metadata import version
-
-    agent = f"bursar/{version('bursar')}"
-    if settings.app_name:
-        product = "-".join(settings.app_name.split())
-        agent = f"{product} {agent}"
-    headers = {"Content-Type": "application/json", "User-Agent": agent}
-    if key:
-        headers["Authorization"] = f"Bearer {key}"
-    if row.organization_variable and settings.organization:
-        headers["OpenAI-Organization"] = settings.organization
-    if row.project_variable and settings.project:
-        headers["OpenAI-Project"] = settings.project
-    if row.fallbacks:
-        headers.update(_attribution(settings))
-    own = {name.lower() for name in settings.extra_headers}
-    headers = {name: value for name, value in headers.items() if name.lower() not in own}
-    headers.update(settings.extra_headers)
-    for name, value in headers.items():
-        _check(name, value, settings.name)
-    return headers
-
-
-def target_of(row: Provider, model: str, settings: Chosen, request: Request) -> Target:
-    """How a request is encoded for a provider, with the models that it may serve instead of the one asked.
-
-    `fallback_models` go to OpenRouter as `models`, the asked one first, and `provider_preferences` as `provider`. What
-    the caller's own body says of either stands. `enable_fallbacks: false` sends no models.
-    """
-    extra: dict[str, Any] = {}
-    reaches: tuple[str, ...] = ()
-    if row.fallbacks and request.dialect == "openai_chat":
-        if settings.enable_fallbacks and settings.fallback_models:
-            reaches = tuple(dict.fromkeys(name for name in settings.fallback_models if name != model))
-            if reaches:
-                extra["models"] = [model, *reaches]
-        if settings.provider_preferences:
-            extra["provider"] = dict(settings.provider_preferences)
-    return Target(model, row.limit_field, row.usage_field, extra, reaches)
-
-
-def _attribution(settings: Chosen) -> dict[str, str]:
-    """OpenRouter's names for the app that asks; X-Title is what older documentation calls the title."""
-    headers = {}
-    if settings.app_url:
-        headers["HTTP-Referer"] = settings.app_url
-    if settings.app_name:
-        headers["X-OpenRouter-Title"] = headers["X-Title"] = settings.app_name
-    return headers
-
-
-def _check(name: str, value: str, provider: str) -> None:
-    if not value.isascii() or not value.isprintable() or len(value) > HEADER_CHARACTERS_MAX:
-        # The value may be a key: it is not repeated.
-        raise ConfigError(
-            f"the header {name} for {provider} must be one line of plain ASCII text", key=f"llm.providers.{provider}"
-        )
+def row_of(settings: Columns) -> Provider:
+    """The row of a configured provider, with what its settings say in place of what the catalog does."""
+    said = {column: getattr(settings, column) for column in COLUMNS}
+    return replace(provider_row(settings.name, row=settings.row), **said)

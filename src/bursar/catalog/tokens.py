@@ -1,8 +1,9 @@
 """Tokens counted offline, with the vocabularies that ship with Bursar.
 
-Decides which vocabulary a model has and how many tokens a prompt comes to. What it returns is a count, not a bound: it
-is exact for plain chat with OpenAI's models, can be 20 % low where tools were called, and more for other makers' models
-(`knows` tells them apart). A hard bound takes UTF-8 bytes (`rules/estimate`). Never touches the network and never
+Decides which vocabulary a model has and how many tokens a prompt comes to. What `count_messages` returns is a count,
+not a bound: it is exact for plain chat with OpenAI's models, can be 20 % low where tools were called, and more for
+other makers' models (`knows` tells them apart). A hard bound takes UTF-8 bytes, or `count_at_most` of every piece of
+the text (`wire/wording`) where `own_vocabularies` says that the models are known. Never touches the network and never
 raises on odd messages, which pass through to the provider unchanged whatever they hold.
 
 Source: OpenAI's cookbook ("How to count tokens with tiktoken") for the framing of messages; the constants that differ
@@ -12,11 +13,12 @@ were fitted to recorded usage in November 2026, and `tests/catalog/test_tokens.p
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Protocol
 
 from bursar.catalog.tool_types import json_text, namespace
 
-__all__ = ["count_messages", "count_text", "encoding_for", "knows"]
+__all__ = ["count_at_most", "count_messages", "count_text", "encoding_for", "knows", "own_vocabularies"]
 
 # tiktoken's regular expressions overflow their stack on a million blanks; a sum over chunks is within 1 token a seam.
 CHUNK_CHARACTERS_MAX = 65_536
@@ -42,6 +44,10 @@ FILE_TOKENS = 1_000  # a PDF of one line was recorded at 219; a few pages
 _CL100K_PREFIXES = ("gpt-4", "gpt-3.5", "gpt-35", "text-embedding-", "davinci-002", "babbage-002")
 _O200K_PREFIXES = ("gpt-4o", "gpt-4.", "gpt-5", "chatgpt-4o", "o1", "o3", "o4")
 _REASONING_PREFIXES = ("o1", "o3", "o4", "gpt-5")
+
+# Where a name says whose model answers: by what the names of OpenAI's models begin with there.
+_MAKERS_PREFIX = {"openai": "", "azure": "", "openrouter": "openai/"}
+CALLS_REMEMBERED_MAX = 1_024
 
 
 class Encoder(Protocol):
@@ -71,6 +77,35 @@ def knows(model: str) -> bool:
     (True, False)
     """
     return _maker_name(model).startswith(_CL100K_PREFIXES + _O200K_PREFIXES)
+
+
+@lru_cache(maxsize=CALLS_REMEMBERED_MAX)
+def own_vocabularies(price_provider: str, models: tuple[str, ...]) -> tuple[str, ...]:
+    """The vocabularies of the models that a call can reach; none at all where that of one of them is not known.
+
+    A server of the user's own can call any model gpt-4o, so its names are not believed.
+
+    Args:
+        price_provider: whose models they are; see `Provider`.
+        models: as that provider names them.
+
+    >>> own_vocabularies("openai", ("gpt-4o", "gpt-4")), own_vocabularies("openrouter", ("openai/gpt-4o", "x/gpt-4o"))
+    (('cl100k_base', 'o200k_base'), ())
+    """
+    prefix = _MAKERS_PREFIX.get(price_provider)
+    if prefix is None or not all(model.startswith(prefix) and knows(model) for model in models):
+        return ()
+    return tuple(sorted({encoding_for(model) for model in models}))
+
+
+def count_at_most(text: str, vocabularies: tuple[str, ...]) -> int:
+    """The most tokens that a text can be in any of these vocabularies, by name.
+
+    Raises:
+        ValueError: see `count_text`.
+    """
+    seams = len(text) // CHUNK_CHARACTERS_MAX
+    return seams + max(count_text(text, name) for name in vocabularies)
 
 
 def count_text(text: str, encoding_name: str) -> int:

@@ -11,7 +11,6 @@ LICENSE here.
 from __future__ import annotations
 
 import base64
-import functools
 import gzip
 import hashlib
 import threading
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import tiktoken
 
-__all__ = ["NAMES", "encoding"]
+__all__ = ["NAMES", "encoding", "loaded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +67,7 @@ NAMES = frozenset(_VOCABULARIES)
 
 # Two threads that ask first at once would each spend 0.3 s and 80 MB on the same vocabulary.
 _loading = threading.Lock()
+_loaded: dict[str, tiktoken.Encoding] = {}
 
 
 def encoding(name: str) -> tiktoken.Encoding:
@@ -79,11 +79,18 @@ def encoding(name: str) -> tiktoken.Encoding:
     Raises:
         ValueError: no such vocabulary is shipped, or its file is not the one that was shipped.
     """
-    with _loading:
-        return _load(name)
+    found = _loaded.get(name)
+    if found is None:
+        with _loading:
+            found = _loaded.get(name) or _loaded.setdefault(name, _load(name))
+    return found
 
 
-@functools.cache
+def loaded(name: str) -> bool:
+    """Whether `encoding` returns this vocabulary at once."""
+    return name in _loaded
+
+
 def _load(name: str) -> tiktoken.Encoding:
     vocabulary = _VOCABULARIES.get(name)
     if vocabulary is None:
