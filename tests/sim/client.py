@@ -20,6 +20,16 @@ CHAT = {
     "groq": ("/groq/openai/v1", "llama-3.1-8b-instant"),
     "generic": ("/v1", "tiny-chat"),
 }
+OTHERS = {
+    "azure": ("/azure/openai/v1", "gpt-4o-mini"),
+    "gemini": ("/gemini/v1beta/openai", "gemini-2.5-flash"),
+    "mistral": ("/mistral/v1", "mistral-small-2603"),
+    "deepseek": ("/deepseek", "deepseek-chat"),
+    "xai": ("/xai/v1", "grok-4-fast-reasoning"),
+    "together": ("/together/v1", "meta-llama/Llama-3.3-70B-Instruct-Turbo"),
+    "fireworks": ("/fireworks/inference/v1", "accounts/fireworks/models/deepseek-v3p2"),
+    "cerebras": ("/cerebras/v1", "gpt-oss-120b"),
+}
 
 
 @dataclass(frozen=True)
@@ -70,9 +80,9 @@ class Caller:
             return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, raw, complete)
 
     async def chat(
-        self, provider: str, content: str = "hello", headers: dict[str, str] | None = None, **fields: Any
+        self, provider: str, /, content: str = "hello", headers: dict[str, str] | None = None, **fields: Any
     ) -> Answer:
-        prefix, model = CHAT[provider]
+        prefix, model = (CHAT | OTHERS)[provider]
         body = {"model": model, "messages": [{"role": "user", "content": content}], **fields}
         return await self.send("POST", f"{prefix}/chat/completions", body, headers)
 

@@ -198,11 +198,15 @@ async def test_attribution_headers_are_recorded() -> None:
 async def test_models_are_listed_and_extra_ones_are_served() -> None:
     extra = (("generic", Model("house-7b", PriceCard(1_000_000, 2_000_000))),)
     async with calling(SimConfig(models=extra, key_prefixes=("my-",))) as caller:
+        key = {"Authorization": "Bearer my-1"}
         for provider, (prefix, model) in CHAT.items():
-            listed = (await caller.send("GET", f"{prefix}/models")).json["data"]
+            listed = (await caller.send("GET", f"{prefix}/models", headers=key)).json["data"]
             assert model in {row["id"] for row in listed}, provider
-            assert (await caller.send("GET", f"{prefix}/models/{model}")).json["id"] == model
-            assert (await caller.send("GET", f"{prefix}/models/none")).status == 404
+            assert (await caller.send("GET", f"{prefix}/models/{model}", headers=key)).json["id"] == model
+            assert (await caller.send("GET", f"{prefix}/models/none", headers=key)).status == 404
+            # OpenRouter shows its models to everybody, and a server of one's own asks for no key.
+            unknown = await caller.send("GET", f"{prefix}/models")
+            assert unknown.status == (200 if provider in ("openrouter", "generic") else 401), provider
         await caller.chat("generic", "[[tokens=2]]", model="house-7b")
         entry = (await caller.record())[-1]
         assert entry["billed_nano_usd"] == entry["usage"]["prompt_tokens"] * 1_000 + 4_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bursar.sim.config import SimConfig
-from bursar.sim.limits import MINUTE_MS, Bucket, Meter, RateLimit, go_duration, parse_limit
+from bursar.sim.limits import MINUTE_MS, Bucket, Meter, RateLimit, go_duration, openai_headers, parse_limit
 from tests.sim.client import Caller, calling
 
 
@@ -33,9 +33,22 @@ def test_a_denied_request_takes_nothing() -> None:
     denial = meter.take(20)
     assert denial is not None
     assert (denial.meter, denial.wait_ms) == ("tokens", 6_000)
-    assert dict(meter.headers())["x-ratelimit-remaining-requests"] == "9"
+    assert dict(openai_headers(meter, 0))["x-ratelimit-remaining-requests"] == "9"
     meter.give_back(50)
     assert meter.take(60) is None
+
+
+def test_limits_can_refill_faster_than_real_ones() -> None:
+    now = 0
+    meter = Meter(RateLimit(requests=10, tokens=100), MINUTE_MS, lambda: now, speed=60)
+    assert meter.take(100) is None
+    denial = meter.take(50)
+    assert denial is not None
+    assert (denial.meter, denial.wait_ms) == ("tokens", 500)
+    shown = dict(openai_headers(meter, 0))
+    assert (shown["x-ratelimit-limit-requests"], shown["x-ratelimit-reset-requests"]) == ("10", "100ms")
+    with pytest.raises(ValueError, match="limit speed 0"):
+        SimConfig(limit_speed=0)
 
 
 def test_go_durations_and_written_limits() -> None:

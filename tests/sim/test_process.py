@@ -72,6 +72,8 @@ def test_it_ends_when_whoever_started_it_does() -> None:
         ["--fault", "silly"],
         ["--model", "nobody/x=1,2"],
         ["--cancel-stops-billing", "nobody"],
+        ["--cancel-bills-in-full", "nobody"],
+        ["--now", "soon"],
         ["--colour", "red"],
     ],
 )
@@ -105,3 +107,12 @@ def test_bursar_does_not_import_its_simulator_nor_the_other_way_round() -> None:
     code = "import sys, bursar; print([m for m in sys.modules if m.startswith('bursar.sim')])"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
     assert ended.stdout == "[]\n"
+
+
+def test_the_calendar_and_the_switches_come_from_the_command_line() -> None:
+    arguments = ["--now", "2026-12-01T16:30:00Z", "--cancel-bills-in-full", "openrouter"]
+    with start_process(arguments=[*arguments, "--cancel-stops-billing", "openai"]) as sim:
+        with urllib.request.urlopen(f"{sim.url}/sim/clock", timeout=10) as response:
+            assert json.load(response)["now"].startswith("2026-12-01T16:3")
+        with urllib.request.urlopen(f"{sim.url}/sim/cancel", timeout=10) as response:
+            assert json.load(response) == {"openai": True, "openrouter": False}

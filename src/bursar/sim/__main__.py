@@ -11,8 +11,9 @@ from typing import NoReturn
 from bursar.sim.config import PROVIDERS, SimConfig
 from bursar.sim.faults import parse_rule
 from bursar.sim.limits import parse_limit
-from bursar.sim.prices import parse_model
 from bursar.sim.server import serve
+from bursar.sim.shelf import parse_model
+from bursar.sim.wallclock import parse_moment
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -31,9 +32,12 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--record", type=Path, metavar="FILE", help="append each billed request to this JSONL file")
     found.add_argument("--key-prefix", action="append", metavar="PREFIX", help="of good API keys (sk-sim-)")
     found.add_argument("--limit", action="append", default=[], metavar="PROVIDER:requests=N,tokens=N")
+    found.add_argument("--limit-speed", type=int, default=1, metavar="TIMES", help="limits refill so much faster")
     found.add_argument("--fault", action="append", default=[], metavar="KIND[:VALUE][,NAME=VALUE...]")
     found.add_argument("--model", action="append", default=[], metavar="PROVIDER/MODEL=INPUT,OUTPUT[,CACHED]")
     found.add_argument("--cancel-stops-billing", action="append", default=[], choices=PROVIDERS)
+    found.add_argument("--cancel-bills-in-full", action="append", default=[], choices=PROVIDERS)
+    found.add_argument("--now", metavar="TIME", help="set its calendar, in ISO 8601; it moves on from there")
     found.add_argument("--until-stdin-ends", action="store_true", help="stop when stdin is closed")
     return found
 
@@ -50,7 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             key_prefixes=tuple(arguments.key_prefix or ("sk-sim-",)),
             record=arguments.record,
             limits=dict(parse_limit(text) for text in arguments.limit),
+            limit_speed=arguments.limit_speed,
             cancel_stops_billing=frozenset(arguments.cancel_stops_billing),
+            cancel_bills_in_full=frozenset(arguments.cancel_bills_in_full),
+            now_ms=None if arguments.now is None else parse_moment(arguments.now),
             rules=tuple(parse_rule(text) for text in arguments.fault),
             models=tuple(parse_model(text) for text in arguments.model),
         )

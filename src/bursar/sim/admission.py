@@ -14,21 +14,25 @@ from bursar.sim.exchange import Exchange
 from bursar.sim.failures import Failure, RefusedRequestError, from_status, invalid, unknown_model
 from bursar.sim.faults import Fault, parse_fault
 from bursar.sim.generation import generate
+from bursar.sim.keys import key_failure, key_kind
 from bursar.sim.limits import RateDenial
-from bursar.sim.lookups import key_failure
+from bursar.sim.openrouter import slug
 from bursar.sim.prices import Model
+from bursar.sim.routing import servable
+from bursar.sim.tiers import choose_tier
 from bursar.sim.wishes import Wishes
 
 FAULT_HEADER = "x-sim-fault"
 
 
 def check_key(exchange: Exchange, headers: Mapping[str, str]) -> None:
-    """Refuse a missing or unknown API key, where the provider needs one."""
+    """Refuse a missing or unknown API key, where the provider needs one; see whose key pays behind a router."""
     if not exchange.form.needs_key:
         return
-    failure = key_failure(headers, exchange.desk.config.key_prefixes)
+    failure = key_failure(headers, exchange.desk.config.key_prefixes, exchange.form.key_header)
     if failure is not None:
         raise RefusedRequestError(failure)
+    exchange.own_key = exchange.form.falls_back and key_kind(headers, exchange.desk.config.key_prefixes) == "byok"
 
 
 def admit_chat(exchange: Exchange, ask: ChatAsk, headers: Mapping[str, str]) -> None:
@@ -39,15 +43,42 @@ def admit_chat(exchange: Exchange, ask: ChatAsk, headers: Mapping[str, str]) -> 
     exchange.choices = ask.choices
     exchange.output_limit = ask.output_limit
     exchange.preferences = preferences(ask)
+    take_terms(exchange, ask)
     choose_model(exchange, ask, given_fault(headers, wishes))
     if exchange.model.embedding_size:
         raise RefusedRequestError(invalid("This is not a chat model.", "model", status=404))
     check_limits_of_output(exchange, ask)
     desk = exchange.desk
-    exchange.generation = generate(ask, exchange.model, desk.words, desk.config.seed, wishes)
+    exchange.late_ms = wishes.late_seconds * 1000
+    exchange.generation = generate(
+        ask,
+        exchange.model,
+        desk.words,
+        desk.config.seed,
+        wishes,
+        terms=exchange.terms,
+        cached_tokens=seen_before(exchange, ask, wishes),
+    )
     reserved = exchange.generation.usage.prompt_tokens + (ask.output_limit or 0) * ask.choices
     take_rate(exchange, reserved)
     exchange.pace = desk.clock.pace(exchange.form.speed)
+
+
+def take_terms(exchange: Exchange, ask: ChatAsk) -> None:
+    """On which terms this request is billed: its tier, and the tier's share of the price."""
+    tier = choose_tier(exchange.form.tiers, ask.service_tier)
+    if tier is not None:
+        exchange.tier = tier.reported
+        exchange.percent = tier.percent
+
+
+def seen_before(exchange: Exchange, ask: ChatAsk, wishes: Wishes) -> int:
+    """How many of the prompt's first tokens the provider has in its cache, where the request asks for a cache."""
+    if ask.prompt_cache_key is None and not wishes.caches:
+        return 0
+    if exchange.fault is not None and not exchange.fault.bills:
+        return 0
+    return exchange.desk.cache.hit(exchange.model.id, ask.prompt_cache_key or "", ask.lines())
 
 
 def admit_embedding(exchange: Exchange, ask: EmbeddingAsk, headers: Mapping[str, str]) -> None:
@@ -93,6 +124,8 @@ def choose_model(exchange: Exchange, ask: ChatAsk, given: Fault | None) -> None:
     if not names[0]:
         raise RefusedRequestError(invalid("you must provide a model parameter"))
     candidates = [find_model(exchange, name) for name in dict.fromkeys(names)]
+    if form.falls_back:
+        candidates = servable(candidates, ask.provider, {model.id: slug(model) for model in candidates})
     for number, model in enumerate(candidates):
         strikes = given is not None and (given.kind != "model_down" or number == 0)
         exchange.model = model
@@ -110,6 +143,10 @@ def goes_elsewhere(fault: Fault) -> bool:
 
 def check_limits_of_output(exchange: Exchange, ask: ChatAsk) -> None:
     """What strict providers refuse: limits above the model's maximum, or in a field that the model does not know."""
+    if ask.stream_options is not None and not exchange.form.takes_stream_options:
+        raise RefusedRequestError(
+            invalid("Extra inputs are not permitted", "stream_options.include_usage", "extra_forbidden", 422)
+        )
     if not exchange.form.strict:
         return
     model = exchange.model

@@ -82,6 +82,9 @@ class ChatAsk(msgspec.Struct, frozen=True):
     user: str | None = None
     session_id: str | None = None
     service_tier: str | None = None
+    prompt_cache_key: str | None = None
+    web_search_options: dict[str, Any] | None = None
+    plugins: list[dict[str, Any]] | None = None
 
     @property
     def choices(self) -> int:
@@ -96,6 +99,12 @@ class ChatAsk(msgspec.Struct, frozen=True):
         """The smaller of the limits that the client set, in tokens a choice; None where it set none."""
         limits = [limit for limit in (self.max_tokens, self.max_completion_tokens) if limit is not None]
         return min(limits) if limits else None
+
+    def searches(self, wished: int | None) -> int:
+        """How many web searches the answer makes: none that is not allowed, else what is wished for, else one."""
+        plugged = any(plugin.get("id") == "web" for plugin in self.plugins or ())
+        allowed = plugged or self.web_search_options is not None or self.model.endswith(":online")
+        return (1 if wished is None else wished) if allowed else 0
 
     def lines(self) -> list[str]:
         """The prompt as lines of text, roles included: what the answer is a function of."""

@@ -1,4 +1,4 @@
-"""The simulator's own pages, below /sim: the record, the bill, look-ups, faults and reset. No provider has these."""
+"""The simulator's own pages, below /sim: the record, the bill, look-ups, switches and reset. No provider has these."""
 
 from __future__ import annotations
 
@@ -11,10 +11,18 @@ from aiohttp import web
 from bursar.sim.exchange import Desk
 from bursar.sim.faults import read_rules
 from bursar.sim.record import keys_of, read_record
+from bursar.sim.wallclock import iso, parse_moment
+
+
+class ClockSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A time in ISO 8601 to set the calendar to, then seconds to skip."""
+
+    now: str | None = None
+    advance_seconds: float = 0.0
 
 
 def add_control_routes(app: web.Application, desk: Desk) -> None:
-    """GET record, bill, requests/{id}, faults; POST faults, reset."""
+    """GET record, bill, requests/{id}, faults, clock, cancel; POST faults, clock, cancel, reset."""
 
     async def record(request: web.Request) -> web.StreamResponse:
         path = desk.config.record
@@ -42,6 +50,29 @@ def add_control_routes(app: web.Application, desk: Desk) -> None:
         desk.faults.enforce(rules)
         return show(desk.faults.rules)
 
+    async def clock(request: web.Request) -> web.StreamResponse:
+        return show({"now": iso(desk.wall.now_ms()), "now_ms": desk.wall.now_ms()})
+
+    async def set_clock(request: web.Request) -> web.StreamResponse:
+        try:
+            setting = msgspec.json.decode(await request.read(), type=ClockSetting)
+            if setting.now is not None:
+                desk.wall.set(parse_moment(setting.now))
+            desk.wall.advance(round(setting.advance_seconds * 1000))
+        except ValueError as error:
+            return show({"error": str(error)}, status=400)
+        return await clock(request)
+
+    async def cancel(request: web.Request) -> web.StreamResponse:
+        return show(desk.cancel_stops)
+
+    async def set_cancel(request: web.Request) -> web.StreamResponse:
+        try:
+            desk.switch_cancel(msgspec.json.decode(await request.read(), type=dict[str, bool]))
+        except ValueError as error:
+            return show({"error": str(error)}, status=400)
+        return show(desk.cancel_stops)
+
     async def reset(request: web.Request) -> web.StreamResponse:
         desk.reset()
         return show(desk.record.bill())
@@ -51,6 +82,10 @@ def add_control_routes(app: web.Application, desk: Desk) -> None:
     app.router.add_get("/sim/requests/{id}", find)
     app.router.add_get("/sim/faults", faults)
     app.router.add_post("/sim/faults", set_faults)
+    app.router.add_get("/sim/clock", clock)
+    app.router.add_post("/sim/clock", set_clock)
+    app.router.add_get("/sim/cancel", cancel)
+    app.router.add_post("/sim/cancel", set_cancel)
     app.router.add_post("/sim/reset", reset)
 
 

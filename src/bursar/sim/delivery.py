@@ -16,7 +16,7 @@ from aiohttp import web
 
 from bursar.sim.admission import fault_failure
 from bursar.sim.exchange import Exchange
-from bursar.sim.failures import Failure
+from bursar.sim.failures import Failure, RefusedRequestError
 from bursar.sim.faults import Fault
 from bursar.sim.forms import HeaderList, Json, encode_json
 from bursar.sim.usage import Usage
@@ -24,6 +24,7 @@ from bursar.sim.usage import Usage
 JSON_TYPE = "application/json"
 WATCH_SECONDS = 0.05
 HTML_PAGE = b"<!DOCTYPE html>\n<html><head><title>%d</title></head><body><h1>%d</h1><hr>sim</body></html>\n"
+COUNTS = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "total_tokens", "cost")
 ABSURD_NUMBERS: dict[str, Any] = {
     "negative": -5,
     "strings": "many",
@@ -35,6 +36,13 @@ ABSURD_NUMBERS: dict[str, Any] = {
 
 class ClientLeftError(Exception):
     """The client closed the connection while we were waiting to answer."""
+
+
+async def read_body(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise RefusedRequestError(Failure(413, "request_too_large", "The request body is too large.")) from error
 
 
 def left(request: web.Request) -> bool:
@@ -56,11 +64,20 @@ async def pause(exchange: Exchange, request: web.Request, seconds: float) -> Non
         await clock.wait(min(rest, WATCH_SECONDS))
 
 
+def failure_json(exchange: Exchange, failure: Failure) -> bytes:
+    """A provider's own error body."""
+    body = exchange.form.failure_body(failure)
+    if exchange.form.errors_name_request and isinstance(body, dict):
+        body["request_id"] = exchange.stamp.request_id
+    return encode_json(body)
+
+
 async def send_failure(exchange: Exchange, failure: Failure) -> web.StreamResponse:
-    """A provider's own error body. The entry is written first, unless the exchange is settled."""
+    """A provider's own error. The entry is written first, unless the exchange is settled."""
     exchange.settle(failure.status, failure=failure)
-    body = encode_json(exchange.form.failure_body(failure))
-    headers = exchange.answer_headers() + exchange.form.failure_headers(failure, exchange.at_ms)
+    body = failure_json(exchange, failure)
+    served = [header for header in exchange.answer_headers() if header[0].lower() != "retry-after"]
+    headers = served + exchange.form.failure_headers(failure, exchange.at_ms)
     return answer(body, headers, status=failure.status)
 
 
@@ -79,7 +96,7 @@ async def send_unserved(
         return close_without_a_byte(request)
     if fault.kind == "error_body":
         exchange.settle(200, billed, failure=failure)
-        return answer(encode_json(exchange.form.failure_body(failure)), exchange.answer_headers())
+        return answer(failure_json(exchange, failure), exchange.answer_headers())
     exchange.settle(failure.status, billed, failure=failure)
     if fault.kind == "html":
         page = HTML_PAGE % (failure.status, failure.status)
@@ -93,12 +110,11 @@ async def send_whole(exchange: Exchange, request: web.Request, body: Json, usage
     await generate_for(exchange, request, usage)
     if fault is None:
         exchange.settle(200, usage)
-        return answer(encode_json(body), exchange.answer_headers())
+        return answer(exchange.form.body_lead + encode_json(body), exchange.answer_headers())
     if fault.kind == "error_in_stream":
         failure = fault_failure(fault)
-        billed = Usage(usage.prompt_tokens, 0, usage.cached_tokens, usage.cache_write_tokens) if fault.bills else None
-        exchange.settle(200, billed, failure=failure)
-        return answer(encode_json(exchange.form.failure_body(failure)), exchange.answer_headers())
+        exchange.settle(200, usage.after(0) if fault.bills else None, failure=failure)
+        return answer(failure_json(exchange, failure), exchange.answer_headers())
     exchange.settle(200, usage if fault.bills else None)
     if fault.kind == "stall":
         await pause(exchange, request, fault.seconds)
@@ -138,8 +154,7 @@ def bend_usage(usage: Json, fault: Fault | None) -> Json | None:
     if fault.kind == "missing_usage":
         return None
     absurd = ABSURD_NUMBERS[fault.variant]
-    names = ("prompt_tokens", "completion_tokens", "total_tokens", "cost")
-    return {name: absurd if name in names else value for name, value in usage.items()}
+    return {name: absurd if name in COUNTS else value for name, value in usage.items()}
 
 
 def bend_body(body: Json, fault: Fault) -> None:

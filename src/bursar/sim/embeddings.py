@@ -29,7 +29,7 @@ def embed(exchange: Exchange, ask: EmbeddingAsk) -> tuple[Json, Usage]:
     used = Usage(ask.prompt_tokens(), 0)
     usage: Json = {"prompt_tokens": used.prompt_tokens, "total_tokens": used.total_tokens}
     if exchange.form.falls_back:
-        usage["cost"] = prices.usd(prices.bill(model, used).nano_usd)
+        usage["cost"] = prices.usd(prices.bill(model, used, exchange.terms).nano_usd)
     return {"object": "list", "data": rows, "model": model.reported_name, "usage": usage}, used
 
 

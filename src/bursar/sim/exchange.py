@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from bursar.sim import prices
-from bursar.sim.config import PROVIDERS, SimConfig
+from bursar.sim.anthropic import ANTHROPIC
+from bursar.sim.compatible import COMPATIBLE
+from bursar.sim.config import PROVIDERS, SimConfig, check_providers
 from bursar.sim.failures import Failure
 from bursar.sim.faults import Fault, FaultBook
 from bursar.sim.forms import Form, HeaderList, Stamp
@@ -21,14 +23,19 @@ from bursar.sim.generic import GENERIC
 from bursar.sim.groq import GROQ
 from bursar.sim.latency import AT_ONCE, Clock, Pace
 from bursar.sim.limits import Meter, RateLimit
+from bursar.sim.markedcache import MarkedCache
 from bursar.sim.openai import OPENAI
 from bursar.sim.openrouter import OPENROUTER
-from bursar.sim.prices import Model, PriceCard, Shelf
+from bursar.sim.prices import NOTHING, Model, PriceCard, Terms
+from bursar.sim.promptcache import PromptCache
 from bursar.sim.record import Entry, Record
+from bursar.sim.shelf import Shelf
+from bursar.sim.stored import StoredResponses
 from bursar.sim.text import Words
 from bursar.sim.usage import Usage
+from bursar.sim.wallclock import WallClock
 
-FORMS: tuple[Form, ...] = (OPENAI, OPENROUTER, GROQ, GENERIC)
+FORMS: tuple[Form, ...] = (OPENAI, ANTHROPIC, OPENROUTER, GROQ, *COMPATIBLE, GENERIC)
 KEPT_HEADERS = (
     "http-referer",
     "x-title",
@@ -38,13 +45,11 @@ KEPT_HEADERS = (
     "openai-project",
     "idempotency-key",
     "user-agent",
+    "anthropic-version",
+    "anthropic-beta",
 )
 NAME_CHARS_MAX = 200
 NO_MODEL = Model("", PriceCard(0))
-
-
-def wall_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class Desk:
@@ -58,6 +63,12 @@ class Desk:
         self.words = Words(config.seed)
         self.faults = FaultBook(config.seed, config.rules)
         self.clock = Clock(config.seed, config.latency)
+        self.cancel_stops: dict[str, bool] = {}
+        self.switch_cancel(config.cancel_stops)
+        self.wall = WallClock(config.now_ms)
+        self.cache = PromptCache()
+        self.marked = MarkedCache()
+        self.stored = StoredResponses()
         self.record = Record(config.record, config.records_max)
         self.meters = self._fresh_meters()
         self._run = secrets.token_hex(6)
@@ -68,10 +79,25 @@ class Desk:
         self.opened += 1
         return Exchange(self, form, kind, f"{self._run}{self.opened:010x}", headers)
 
+    def served_name(self, entry: Entry) -> str:
+        """The dated name of the model that served this entry, as its provider's own pages write it."""
+        model = self.shelves[entry.provider].find(entry.model)
+        return entry.model if model is None else model.reported_name
+
+    def switch_cancel(self, stops: Mapping[str, bool]) -> None:
+        """Say of providers whether their bill ends when a client leaves. Raises ValueError for an unknown one."""
+        check_providers(stops)
+        self.cancel_stops.update(stops)
+
     def reset(self) -> None:
-        """As if just started: no record, no faults but the configured ones, empty rate limits."""
+        """As if just started: no record, no faults but the configured ones, empty caches and rate limits."""
         self.record.reset()
         self.faults.enforce(self.config.rules)
+        self.cancel_stops = dict(self.config.cancel_stops)
+        self.cache = PromptCache()
+        self.marked = MarkedCache()
+        self.stored = StoredResponses()
+        self.wall.reset()
         self.meters = self._fresh_meters()
 
     def close(self) -> None:
@@ -81,8 +107,11 @@ class Desk:
         def now_ms() -> int:
             return time.monotonic_ns() // 1_000_000
 
-        limits = self.config.limits
-        return {form.name: Meter(limits.get(form.name, RateLimit()), form.request_period_ms, now_ms) for form in FORMS}
+        limits, speed = self.config.limits, self.config.limit_speed
+        return {
+            form.name: Meter(limits.get(form.name, RateLimit()), form.request_period_ms, now_ms, speed)
+            for form in FORMS
+        }
 
 
 class Exchange:
@@ -99,14 +128,18 @@ class Exchange:
         "generation",
         "headers",
         "kind",
+        "late_ms",
         "model",
         "output_limit",
+        "own_key",
         "pace",
+        "percent",
         "preferences",
         "reserved_tokens",
         "serial",
         "settled",
         "stream",
+        "tier",
     )
 
     def __init__(self, desk: Desk, form: Form, kind: str, serial: str, headers: Mapping[str, str]) -> None:
@@ -114,7 +147,7 @@ class Exchange:
         self.form = form
         self.kind = kind
         self.serial = serial
-        self.at_ms = wall_ms()
+        self.at_ms = desk.wall.now_ms()
         client_request_id = headers.get("X-Client-Request-Id")
         self.client_request_id = client_request_id[:NAME_CHARS_MAX] if client_request_id else None
         self.headers = {name: headers[name][:NAME_CHARS_MAX] for name in KEPT_HEADERS if name in headers}
@@ -124,6 +157,10 @@ class Exchange:
         self.choices = 1
         self.output_limit: int | None = None
         self.preferences: dict[str, Any] = {}
+        self.tier = ""
+        self.percent = 100
+        self.own_key = False
+        self.late_ms = 0
         self.fault: Fault | None = None
         self.generation: Generation | None = None
         self.pace: Pace = AT_ONCE
@@ -133,18 +170,26 @@ class Exchange:
     @property
     def stamp(self) -> Stamp:
         reply_id = self.form.reply_id(self.serial, self.at_ms // 1000)
-        return Stamp(self.serial, reply_id, f"req_{self.serial}", self.at_ms, self.model)
+        if self.kind == "responses" and not self.form.falls_back:
+            reply_id = f"resp_{self.serial}"
+        return Stamp(self.serial, reply_id, f"req_{self.serial}", self.at_ms, self.model, self.tier)
+
+    @property
+    def terms(self) -> Terms:
+        """How this request is billed: its time, its tier's share of the price, whose key pays."""
+        return Terms(self.at_ms, self.percent, self.own_key)
 
     @property
     def stops_when_left(self) -> bool:
         """Whether this provider stops generating, and billing, when the client goes away."""
-        return self.form.name in self.desk.config.cancel_stops_billing
+        told = self.desk.cancel_stops.get(self.form.name)
+        return self.form.cancel_stops(self.model) if told is None else told
 
     def answer_headers(self) -> HeaderList:
         """The headers of any answer: ids and, where the provider shows them, rate limits."""
         found = self.form.identity_headers(self.stamp)
-        if self.form.rate_headers:
-            found = found + self.desk.meters[self.form.name].headers()
+        if self.form.rate_headers is not None:
+            found = found + self.form.rate_headers(self.desk.meters[self.form.name], self.at_ms)
         return found
 
     def settle(
@@ -155,7 +200,7 @@ class Exchange:
             return
         self.settled = True
         used = usage or Usage(0, 0)
-        billed = prices.bill(self.model, used)
+        billed = NOTHING if usage is None else prices.bill(self.model, used, self.terms)
         if self.form.gives_back:
             self.desk.meters[self.form.name].give_back(self.reserved_tokens - used.total_tokens + used.cached_tokens)
         self.desk.record.append(
@@ -168,13 +213,7 @@ class Exchange:
                 model_asked=self.asked,
                 stream=self.stream,
                 status=status,
-                usage={
-                    "prompt_tokens": used.prompt_tokens,
-                    "completion_tokens": used.completion_tokens,
-                    "cached_tokens": used.cached_tokens,
-                    "cache_write_tokens": used.cache_write_tokens,
-                    "reasoning_tokens": used.reasoning_tokens,
-                },
+                usage=used.leaves(),
                 billed_nano_usd=billed.nano_usd,
                 aborted=aborted,
                 at_ms=self.at_ms,
@@ -182,6 +221,11 @@ class Exchange:
                 error_code=(failure.code or str(failure.status)) if failure is not None else None,
                 choices=self.choices,
                 output_limit=self.output_limit,
+                tier=self.tier,
+                lines=dict(billed.lines or {}),
+                upstream_nano_usd=billed.upstream_nano_usd,
+                found_at_ms=self.at_ms + self.late_ms,
+                generation_ms=max(0, self.desk.wall.now_ms() - self.at_ms),
                 headers=self.headers,
                 preferences=self.preferences,
             )

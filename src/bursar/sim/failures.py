@@ -6,6 +6,7 @@ A Failure is a status, a code and a message; each provider's form encodes it. Ne
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,11 @@ def unknown_model(name: str) -> Failure:
 
 def invalid(message: str, param: str | None = None, code: str | None = None, status: int = 400) -> Failure:
     return Failure(status, code, message, param=param)
+
+
+def refuse(message: str, param: str | None = None, code: str | None = None) -> NoReturn:
+    """Raise the refusal of a request that is not understood, with 400."""
+    raise RefusedRequestError(invalid(message, param, code))
 
 
 _BY_STATUS: dict[int, tuple[str, str | None, str]] = {

@@ -7,7 +7,7 @@ providers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -15,7 +15,9 @@ import msgspec
 from bursar.sim.failures import Failure
 from bursar.sim.generation import Choice, Generation
 from bursar.sim.latency import Speed
+from bursar.sim.limits import Meter
 from bursar.sim.prices import Bill, Model
+from bursar.sim.tiers import Tiers
 from bursar.sim.usage import Usage
 
 Json = dict[str, Any]
@@ -33,6 +35,7 @@ class Stamp:
     request_id: str
     at_ms: int
     model: Model
+    tier: str = ""
 
     @property
     def created(self) -> int:
@@ -54,7 +57,8 @@ class Form:
     """Whether output limits above the model's maximum, and stream options without a stream, are refused."""
     falls_back: bool
     shows_reasoning: bool
-    rate_headers: bool
+    rate_headers: Callable[[Meter, int], HeaderList] | None
+    """The headers of the rate limit at a time in milliseconds; None where they are not shown."""
     comment: bytes
     reply_id: Callable[[str, int], str]
     envelope: Callable[[Stamp, str], Json]
@@ -62,10 +66,24 @@ class Form:
     usage: Callable[[Usage, Bill], Json]
     tail: Callable[[Form, Tail], list[Json]]
     identity_headers: Callable[[Stamp], HeaderList]
-    failure_body: Callable[[Failure], Json]
+    failure_body: Callable[[Failure], Json | list[Json]]
     failure_headers: Callable[[Failure, int], HeaderList]
     stream_failure: Callable[[Stamp, Failure], bytes]
     model_row: Callable[[Model], Json]
+    key_header: str = "authorization"
+    opening: Callable[[Stamp], list[Json]] = lambda stamp: []
+    """What a chat stream begins with, before any choice."""
+    body_lead: bytes = b""
+    """What comes before the JSON of an answer, such as the empty lines that keep a connection alive."""
+    takes_stream_options: bool = True
+    cancel_stops: Callable[[Model], bool] = lambda model: False
+    """Whether the bill for this model ends when the client goes away; otherwise all of it is generated and billed."""
+    tiers: Tiers = field(default_factory=dict)
+    """The service tiers it takes; where it has none the field is let through."""
+    errors_name_request: bool = False
+    """Whether an error's body carries the request's id, as its header does."""
+    speaks: tuple[str, ...] = ("chat", "embeddings")
+    """Which kinds of request it takes: chat, embeddings, messages, responses."""
 
 
 @dataclass(frozen=True, slots=True)

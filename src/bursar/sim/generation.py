@@ -14,7 +14,7 @@ import msgspec
 from bursar.sim import prices, text
 from bursar.sim.asks import ChatAsk, Tool
 from bursar.sim.failures import RefusedRequestError, invalid
-from bursar.sim.prices import Bill, Model
+from bursar.sim.prices import LISTED, Bill, Model, Terms
 from bursar.sim.usage import Usage
 from bursar.sim.wishes import Wishes
 
@@ -61,19 +61,31 @@ class Generation:
     model: Model
     choices: list[Choice]
     usage: Usage
+    terms: Terms = LISTED
 
     @property
     def bill(self) -> Bill:
-        return prices.bill(self.model, self.usage)
+        return prices.bill(self.model, self.usage, self.terms)
 
     def usage_after(self, tokens: int) -> Usage:
         """The usage if generation had ended after so many completion tokens; reasoning comes first."""
-        sent = min(tokens, self.usage.completion_tokens)
-        return replace(self.usage, completion_tokens=sent, reasoning_tokens=min(self.usage.reasoning_tokens, sent))
+        return self.usage.after(tokens)
 
 
-def generate(ask: ChatAsk, model: Model, words: text.Words, seed: int, wishes: Wishes) -> Generation:
-    """The answer to one ask. Raises RefusedRequestError where the prompt is larger than the model's context."""
+def generate(
+    ask: ChatAsk,
+    model: Model,
+    words: text.Words,
+    seed: int,
+    wishes: Wishes,
+    *,
+    terms: Terms = LISTED,
+    cached_tokens: int = 0,
+) -> Generation:
+    """The answer to one ask, whose first `cached_tokens` were seen before.
+
+    Raises RefusedRequestError where the prompt is larger than the model's context.
+    """
     prompt_tokens = ask.prompt_tokens()
     if prompt_tokens > model.context_tokens:
         message = (
@@ -91,16 +103,40 @@ def generate(ask: ChatAsk, model: Model, words: text.Words, seed: int, wishes: W
             choices.append(tool_choice(tools, index, limit, choice_digest))
         else:
             choices.append(text_choice(model, words, wishes, index=index, limit=limit, choice_digest=choice_digest))
-    cached = min(wishes.cached_tokens, prompt_tokens)
-    written = min(wishes.cache_write_tokens, prompt_tokens - cached) if model.card.cache_write is not None else 0
-    usage = Usage(
-        prompt_tokens=prompt_tokens,
-        completion_tokens=sum(choice.tokens for choice in choices),
-        cached_tokens=cached,
-        cache_write_tokens=written,
-        reasoning_tokens=sum(len(choice.reasoning) for choice in choices),
+    usage = mark(
+        Usage(
+            prompt_tokens=prompt_tokens,
+            completion_tokens=sum(choice.tokens for choice in choices),
+            reasoning_tokens=sum(len(choice.reasoning) for choice in choices),
+            web_searches=ask.searches(wishes.web_searches),
+        ),
+        wishes,
+        cached_tokens=cached_tokens,
+        writes_cache=model.card.cache_write is not None,
     )
-    return Generation(model, choices, usage)
+    return Generation(model, choices, usage, terms)
+
+
+def mark(usage: Usage, wishes: Wishes, *, cached_tokens: int, writes_cache: bool) -> Usage:
+    """The usage with those of its tokens marked that were cached, written, heard or seen; none is marked twice."""
+    left = usage.prompt_tokens
+    marked = []
+    written = (wishes.cache_write_tokens, wishes.cache_write_1h_tokens) if writes_cache else (0, 0)
+    wanted = (max(wishes.cached_tokens, cached_tokens), *written)
+    for tokens in (*wanted, wishes.audio_prompt_tokens, wishes.image_prompt_tokens):
+        marked.append(min(tokens, left))
+        left -= marked[-1]
+    spoken = min(wishes.audio_completion_tokens, usage.plain_completion_tokens)
+    return replace(
+        usage,
+        cached_tokens=marked[0],
+        cache_write_tokens=marked[1] + marked[2],
+        cache_write_1h_tokens=marked[2],
+        audio_prompt_tokens=marked[3],
+        image_prompt_tokens=marked[4],
+        audio_completion_tokens=spoken,
+        image_completion_tokens=min(wishes.image_completion_tokens, usage.plain_completion_tokens - spoken),
+    )
 
 
 def text_choice(
@@ -112,7 +148,8 @@ def text_choice(
         return Choice(index, pieces[:limit], [], (), "length" if len(pieces) > limit else "stop")
     planned = text.planned_tokens(choice_digest) if wishes.tokens is None else wishes.tokens
     count = min(planned, limit)
-    thinking = min(planned // REASONING_SHARE, count) if text.reasons(model) else 0
+    usual = planned // REASONING_SHARE if text.reasons(model) else 0
+    thinking = min(usual if wishes.reasoning_tokens is None else wishes.reasoning_tokens, count)
     reasoning = words.pieces(choice_digest + 1, index, thinking)
     pieces = words.pieces(choice_digest, index, count - thinking)
     return Choice(index, pieces, reasoning, (), "length" if planned > limit else "stop")

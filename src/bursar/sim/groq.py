@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bursar.sim import forms
+from bursar.sim import forms, tiers
 from bursar.sim.failures import Failure
 from bursar.sim.forms import Form, HeaderList, Json, Stamp, Tail, retry_after
 from bursar.sim.latency import Speed
-from bursar.sim.limits import DAY_MS
+from bursar.sim.limits import DAY_MS, openai_headers
 from bursar.sim.prices import Bill, Model
 from bursar.sim.usage import Usage
 
@@ -20,7 +20,7 @@ def envelope(stamp: Stamp, kind: str) -> Json:
         "system_fingerprint": "fp_5170000001",
     }
     if kind == "chat.completion":
-        body |= {"service_tier": "on_demand", "usage_breakdown": None, "x_groq": {"id": stamp.request_id}}
+        body |= {"service_tier": stamp.tier or "on_demand", "usage_breakdown": None, "x_groq": {"id": stamp.request_id}}
     return body
 
 
@@ -95,7 +95,7 @@ GROQ = Form(
     strict=True,
     falls_back=False,
     shows_reasoning=True,
-    rate_headers=True,
+    rate_headers=openai_headers,
     comment=b"",
     reply_id=lambda serial, created: f"chatcmpl-{serial}",
     envelope=envelope,
@@ -107,4 +107,5 @@ GROQ = Form(
     failure_headers=failure_headers,
     stream_failure=stream_failure,
     model_row=model_row,
+    tiers=tiers.GROQ,
 )

@@ -40,6 +40,16 @@ class RateDenial:
     wait_ms: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One limit as a provider shows it: what fits now, and how long until it is as if unused."""
+
+    meter: str
+    capacity: int
+    remaining: int
+    reset_ms: int
+
+
 class Bucket:
     """One leaky bucket. `now_ms` never goes backwards inside: earlier times count as the latest seen."""
 
@@ -81,10 +91,11 @@ class Bucket:
 class Meter:
     """The limits of one provider, requests and tokens together: both are taken or neither is."""
 
-    def __init__(self, limit: RateLimit, request_period_ms: int, now_ms: Callable[[], int]) -> None:
+    def __init__(self, limit: RateLimit, request_period_ms: int, now_ms: Callable[[], int], speed: int = 1) -> None:
+        """`speed`: how many times faster than real ones the limits refill; a burst stays as large as it is."""
         self.enforced = limit.requests is not None or limit.tokens is not None
-        self._requests = Bucket(limit.requests or UNLIMITED, request_period_ms)
-        self._tokens = Bucket(limit.tokens or UNLIMITED, MINUTE_MS)
+        self._requests = Bucket(limit.requests or UNLIMITED, request_period_ms // speed)
+        self._tokens = Bucket(limit.tokens or UNLIMITED, MINUTE_MS // speed)
         self._now_ms = now_ms
 
     def take(self, tokens: int) -> RateDenial | None:
@@ -105,19 +116,28 @@ class Meter:
             self._tokens.drain(self._now_ms())
             self._tokens.take(-tokens)
 
-    def headers(self) -> list[tuple[str, str]]:
-        """x-ratelimit headers of OpenAI's and Groq's form."""
-        if not self.enforced:
-            return _UNLIMITED_HEADERS
-        found: list[tuple[str, str]] = []
+    def standings(self) -> list[Standing]:
+        """Where requests and tokens stand now."""
+        found = []
         for name, bucket in (("requests", self._requests), ("tokens", self._tokens)):
             bucket.drain(self._now_ms())
-            found += [
-                (f"x-ratelimit-limit-{name}", str(bucket.capacity)),
-                (f"x-ratelimit-remaining-{name}", str(bucket.remaining)),
-                (f"x-ratelimit-reset-{name}", go_duration(bucket.reset_ms)),
-            ]
+            found.append(Standing(name, bucket.capacity, bucket.remaining, bucket.reset_ms))
         return found
+
+
+def openai_headers(meter: Meter, at_ms: int) -> list[tuple[str, str]]:
+    """x-ratelimit headers of OpenAI's and Groq's form."""
+    if not meter.enforced:
+        return _UNLIMITED_HEADERS
+    return [
+        (f"x-ratelimit-{part}-{standing.meter}", value)
+        for standing in meter.standings()
+        for part, value in (
+            ("limit", str(standing.capacity)),
+            ("remaining", str(standing.remaining)),
+            ("reset", go_duration(standing.reset_ms)),
+        )
+    ]
 
 
 _UNLIMITED_HEADERS = [

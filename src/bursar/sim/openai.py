@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bursar.sim import tiers
 from bursar.sim.failures import Failure
 from bursar.sim.forms import Form, HeaderList, Json, Stamp, event, openai_tail, retry_after
 from bursar.sim.latency import Speed
-from bursar.sim.limits import MINUTE_MS
+from bursar.sim.limits import MINUTE_MS, openai_headers
 from bursar.sim.prices import Bill, Model
 from bursar.sim.usage import Usage
 
@@ -16,7 +17,7 @@ def envelope(stamp: Stamp, kind: str) -> Json:
         "object": kind,
         "created": stamp.created,
         "model": stamp.model.reported_name,
-        "service_tier": "default",
+        "service_tier": stamp.tier or "default",
         "system_fingerprint": "fp_5170000000",
     }
 
@@ -26,10 +27,14 @@ def usage(used: Usage, bill: Bill) -> Json:
         "prompt_tokens": used.prompt_tokens,
         "completion_tokens": used.completion_tokens,
         "total_tokens": used.total_tokens,
-        "prompt_tokens_details": {"cached_tokens": used.cached_tokens, "audio_tokens": 0},
+        "prompt_tokens_details": {
+            "cached_tokens": used.cached_tokens,
+            "audio_tokens": used.audio_prompt_tokens,
+            **({"image_tokens": used.image_prompt_tokens} if used.image_prompt_tokens else {}),
+        },
         "completion_tokens_details": {
             "reasoning_tokens": used.reasoning_tokens,
-            "audio_tokens": 0,
+            "audio_tokens": used.audio_completion_tokens,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,
         },
@@ -62,7 +67,7 @@ OPENAI = Form(
     strict=True,
     falls_back=False,
     shows_reasoning=False,
-    rate_headers=True,
+    rate_headers=openai_headers,
     comment=b"",
     reply_id=lambda serial, created: f"chatcmpl-{serial}",
     envelope=envelope,
@@ -78,4 +83,6 @@ OPENAI = Form(
     failure_headers=failure_headers,
     stream_failure=lambda stamp, failure: event(failure_body(failure)),
     model_row=model_row,
+    tiers=tiers.OPENAI,
+    speaks=("chat", "embeddings", "responses"),
 )

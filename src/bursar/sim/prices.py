@@ -1,33 +1,76 @@
-"""What the simulated providers charge: integer pico-USD per token, and the bill of one request in nano-USD.
+"""What a request costs: integer pico-USD per token, search or request, and the bill of one request in nano-USD.
 
 USD per million tokens x 1,000,000 = pico-USD per token, so 0.15 is written 150_000. Never float, never rounded before
-the end: a request is rounded up once. Source: the providers' price pages as of November 2026. A test holds the table
-against genai-prices, which this module never imports.
+the end: a request is rounded up once. The prices themselves are in `models`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bursar.sim.usage import Usage
 
 PICO_PER_NANO = 1000
+DAY_MS = 86_400_000
+MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
 class PriceCard:
-    """Pico-USD per token. Where `cached` or `cache_write` is None such tokens cost what input costs."""
+    """Pico-USD per token, per `web_search` and per `request`.
+
+    Where a price of input is None such tokens cost what input costs; of output, what output costs; an hour's cache
+    write, what a cache write costs.
+    """
 
     input: int
     output: int = 0
     cached: int | None = None
     cache_write: int | None = None
+    cache_write_1h: int | None = None
+    audio_input: int | None = None
+    image_input: int | None = None
+    audio_output: int | None = None
+    image_output: int | None = None
+    reasoning: int | None = None
+    web_search: int = 0
+    request: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Another card for requests that meet every condition here.
+
+    A prompt of more than `above_tokens`, a time of `from_ms` or later, a minute of the UTC day from `utc_start` up to
+    `utc_end`, over midnight where it ends before it starts.
+    """
+
+    card: PriceCard
+    above_tokens: int | None = None
+    from_ms: int = 0
+    utc_start: int | None = None
+    utc_end: int | None = None
+
+    def holds(self, prompt_tokens: int, at_ms: int) -> bool:
+        if self.above_tokens is not None and prompt_tokens <= self.above_tokens:
+            return False
+        if at_ms < self.from_ms:
+            return False
+        if self.utc_start is None or self.utc_end is None:
+            return True
+        minute = at_ms % DAY_MS // MINUTE_MS
+        if self.utc_start <= self.utc_end:
+            return self.utc_start <= minute < self.utc_end
+        return minute >= self.utc_start or minute < self.utc_end
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model of one provider: its price and what it can take. `served_as` is the dated name that replies carry."""
+    """One model of one provider: its price and what it can take. `served_as` is the dated name that replies carry.
+
+    Of the overrides that hold the last one counts, for the whole request.
+    """
 
     id: str
     card: PriceCard
@@ -36,45 +79,117 @@ class Model:
     output_tokens_max: int = 16_384
     reasoning: bool = False
     embedding_size: int = 0
-    long_card: PriceCard | None = None
-    long_above_tokens: int = 0
+    overrides: tuple[Override, ...] = ()
 
     @property
     def reported_name(self) -> str:
         return self.served_as or self.id
 
+    def card_at(self, prompt_tokens: int, at_ms: int) -> PriceCard:
+        """The prices of a prompt of this length at this time, in wall-clock milliseconds."""
+        held = [override.card for override in self.overrides if override.holds(prompt_tokens, at_ms)]
+        return held[-1] if held else self.card
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Under which terms a request is billed: when, at which percentage of the token prices, on whose account.
+
+    `own_key` is a request that a router pays with the caller's own key: the router's bill is then 0.
+    """
+
+    at_ms: int = 0
+    percent: int = 100
+    own_key: bool = False
+
+
+LISTED = Terms()
+
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What one request costs, in nano-USD: the total, and its two halves, each rounded up by itself."""
+    """What one request costs, in nano-USD.
+
+    The total, its halves of tokens (each rounded up by itself), its fees, and the same total line by line: lines add
+    up to it exactly. `upstream_nano_usd` is what the caller's own key is charged elsewhere; None where none is used.
+    """
 
     nano_usd: int
     input_nano_usd: int
     output_nano_usd: int
+    fees_nano_usd: int = 0
+    lines: Mapping[str, int] | None = None
+    upstream_nano_usd: int | None = None
 
 
 NOTHING = Bill(0, 0, 0)
 
 
-def bill(model: Model, usage: Usage) -> Bill:
+def bill(model: Model, usage: Usage, terms: Terms = LISTED) -> Bill:
     """The bill of one request, rounded up once from pico-USD.
 
     >>> bill(Model("m", PriceCard(150_000, 600_000, cached=75_000)), Usage(100, 7, cached_tokens=40)).nano_usd
     16200
     """
-    card = model.card
-    if model.long_card is not None and usage.prompt_tokens > model.long_above_tokens:
-        card = model.long_card
-    cached_price = card.input if card.cached is None else card.cached
-    write_price = card.input if card.cache_write is None else card.cache_write
-    plain = usage.prompt_tokens - usage.cached_tokens - usage.cache_write_tokens
-    into = plain * card.input + usage.cached_tokens * cached_price + usage.cache_write_tokens * write_price
-    out = usage.completion_tokens * card.output
-    return Bill(_nano(into + out), _nano(into), _nano(out))
+    card = model.card_at(usage.prompt_tokens, terms.at_ms)
+    into = {name: amount * terms.percent for name, amount in input_lines(card, usage).items()}
+    out = {name: amount * terms.percent for name, amount in output_lines(card, usage).items()}
+    fees = {"web searches": usage.web_searches * card.web_search * 100, "requests": card.request * 100}
+    total = _nano(sum(into.values()) + sum(out.values()) + sum(fees.values()))
+    found = Bill(
+        nano_usd=total,
+        input_nano_usd=_nano(sum(into.values())),
+        output_nano_usd=_nano(sum(out.values())),
+        fees_nano_usd=_nano(sum(fees.values())),
+        lines=whole_lines({**into, **out, **fees}, total),
+    )
+    if not terms.own_key:
+        return found
+    return Bill(0, found.input_nano_usd, found.output_nano_usd, found.fees_nano_usd, {}, found.nano_usd)
 
 
-def _nano(pico_usd: int) -> int:
-    return -(-pico_usd // PICO_PER_NANO)
+def input_lines(card: PriceCard, usage: Usage) -> dict[str, int]:
+    """Pico-USD of each kind of prompt token, at the full price."""
+    write = _or(card.cache_write, card.input)
+    return {
+        "input": usage.plain_prompt_tokens * card.input,
+        "cached input": usage.cached_tokens * _or(card.cached, card.input),
+        "cache writes": (usage.cache_write_tokens - usage.cache_write_1h_tokens) * write,
+        "cache writes 1h": usage.cache_write_1h_tokens * _or(card.cache_write_1h, write),
+        "audio input": usage.audio_prompt_tokens * _or(card.audio_input, card.input),
+        "image input": usage.image_prompt_tokens * _or(card.image_input, card.input),
+    }
+
+
+def output_lines(card: PriceCard, usage: Usage) -> dict[str, int]:
+    """Pico-USD of each kind of completion token, at the full price."""
+    return {
+        "output": usage.plain_completion_tokens * card.output,
+        "reasoning": usage.reasoning_tokens * _or(card.reasoning, card.output),
+        "audio output": usage.audio_completion_tokens * _or(card.audio_output, card.output),
+        "image output": usage.image_completion_tokens * _or(card.image_output, card.output),
+    }
+
+
+def whole_lines(lines: Mapping[str, int], total_nano: int) -> dict[str, int]:
+    """Lines of hundredths of pico-USD as whole nano-USD that add up to the total; the largest takes what is rounded.
+
+    >>> whole_lines({"input": 150_000, "output": 250_000, "requests": 0}, 4)
+    {'input': 1, 'output': 3}
+    """
+    whole = {name: amount // (100 * PICO_PER_NANO) for name, amount in lines.items() if amount}
+    if whole:
+        largest = max(lines, key=lambda name: lines[name])
+        whole[largest] += total_nano - sum(whole.values())
+    return whole
+
+
+def _or(price: int | None, usual: int) -> int:
+    return usual if price is None else price
+
+
+def _nano(hundredths_of_pico_usd: int) -> int:
+    return -(-hundredths_of_pico_usd // (100 * PICO_PER_NANO))
 
 
 def usd(nano_usd: int) -> float:
@@ -82,100 +197,12 @@ def usd(nano_usd: int) -> float:
     return nano_usd / 1_000_000_000
 
 
-_GPT_4O = PriceCard(2_500_000, 10_000_000, cached=1_250_000)
-_GPT_4O_MINI = PriceCard(150_000, 600_000, cached=75_000)
-_GPT_35 = PriceCard(500_000, 1_500_000)
-_GPT_5_MINI = PriceCard(250_000, 2_000_000, cached=25_000)
-_O3_MINI = PriceCard(1_100_000, 4_400_000, cached=550_000)
-_LLAMA_70B = PriceCard(590_000, 790_000)
-_SONNET = PriceCard(3_000_000, 15_000_000, cached=300_000, cache_write=3_750_000)
-_SONNET_LONG = PriceCard(6_000_000, 22_500_000, cached=600_000, cache_write=7_500_000)
+def decimal_usd(pico_usd: int) -> str:
+    """USD as a decimal string without an exponent, as OpenRouter writes prices per token.
 
-OPENAI = (
-    Model("gpt-4o", _GPT_4O, "gpt-4o-2024-08-06"),
-    Model("gpt-4o-mini", _GPT_4O_MINI, "gpt-4o-mini-2024-07-18"),
-    Model("gpt-4.1", PriceCard(2_000_000, 8_000_000, cached=500_000), "gpt-4.1-2025-04-14", 1_047_576, 32_768),
-    Model("gpt-4.1-mini", PriceCard(400_000, 1_600_000, cached=100_000), "gpt-4.1-mini-2025-04-14", 1_047_576, 32_768),
-    Model("gpt-4.1-nano", PriceCard(100_000, 400_000, cached=25_000), "gpt-4.1-nano-2025-04-14", 1_047_576, 32_768),
-    Model("gpt-3.5-turbo", _GPT_35, "gpt-3.5-turbo-0125", 16_385, 4_096),
-    Model("gpt-4", PriceCard(30_000_000, 60_000_000), "gpt-4-0613", 8_192, 8_192),
-    Model("gpt-5-mini", _GPT_5_MINI, "gpt-5-mini-2025-08-07", 400_000, 128_000, reasoning=True),
-    Model("o3-mini", _O3_MINI, "o3-mini-2025-01-31", 200_000, 100_000, reasoning=True),
-    Model("text-embedding-3-small", PriceCard(20_000), context_tokens=8_192, embedding_size=1_536),
-    Model("text-embedding-3-large", PriceCard(130_000), context_tokens=8_192, embedding_size=3_072),
-)
-GROQ = (
-    Model("llama-3.3-70b-versatile", _LLAMA_70B, "", 131_072, 32_768),
-    Model("llama-3.1-8b-instant", PriceCard(50_000, 80_000), "", 131_072, 131_072),
-    Model("openai/gpt-oss-20b", PriceCard(75_000, 300_000, cached=37_500), "", 131_072, 65_536, reasoning=True),
-)
-OPENROUTER = (
-    Model("openai/gpt-4o-mini", _GPT_4O_MINI),
-    Model("openai/gpt-4o", _GPT_4O),
-    Model("openai/gpt-3.5-turbo", _GPT_35, "", 16_385, 4_096),
-    Model("openai/gpt-5-mini", _GPT_5_MINI, "", 400_000, 128_000, reasoning=True),
-    Model("anthropic/claude-3-haiku", PriceCard(250_000, 1_250_000), "", 200_000, 4_096),
-    Model(
-        "anthropic/claude-sonnet-4.5",
-        _SONNET,
-        "anthropic/claude-4.5-sonnet-20250929",
-        1_000_000,
-        64_000,
-        long_card=_SONNET_LONG,
-        long_above_tokens=200_000,
-    ),
-    Model("meta-llama/llama-3.3-70b-instruct", PriceCard(590_000, 790_000, cached=295_000), "", 131_072, 16_384),
-)
-GENERIC = (
-    Model("tiny-chat", PriceCard(0)),
-    Model("tiny-embed", PriceCard(0), context_tokens=8_192, embedding_size=384),
-)
-TABLE: Mapping[str, tuple[Model, ...]] = {
-    "openai": OPENAI,
-    "groq": GROQ,
-    "openrouter": OPENROUTER,
-    "generic": GENERIC,
-}
-ROUTING_VARIANTS = (":nitro", ":floor", ":exacto")
-
-
-class Shelf:
-    """The models of one provider, found by id, by the dated name they are served as, or by a free `tiny-` name."""
-
-    def __init__(self, provider: str, extra: Iterable[Model] = ()) -> None:
-        self.models: dict[str, Model] = {model.id: model for model in (*TABLE[provider], *extra)}
-        self._by_name = {model.reported_name: model for model in self.models.values()} | self.models
-        self._tiny = provider == "generic"
-        self._variants = ROUTING_VARIANTS if provider == "openrouter" else ()
-
-    def find(self, name: str) -> Model | None:
-        """The model of this name, else None."""
-        model = self._by_name.get(name)
-        if model is not None:
-            return model
-        for variant in self._variants:
-            if name.endswith(variant):
-                return self._by_name.get(name.removesuffix(variant))
-        if self._tiny and name.startswith("tiny-"):
-            return Model(name, PriceCard(0), embedding_size=384 if "embed" in name else 0)
-        return None
-
-
-def parse_model(text: str) -> tuple[str, Model]:
-    """Read `provider/model=INPUT,OUTPUT[,CACHED]`, prices in pico-USD per token; the first segment names the provider.
-
-    Raises ValueError with one clear line.
-
-    >>> parse_model("generic/house-7b=100,200")[1].card
-    PriceCard(input=100, output=200, cached=None, cache_write=None)
+    >>> decimal_usd(150_000), decimal_usd(10_000_000_000)
+    ('0.00000015', '0.01')
     """
-    name, _, prices = text.partition("=")
-    provider, _, model = name.partition("/")
-    parts = prices.split(",")
-    if provider not in TABLE or not model:
-        raise ValueError(f"model {text!r}: expected provider/model=INPUT,OUTPUT, provider one of {', '.join(TABLE)}")
-    if len(parts) not in (2, 3) or not all(part.strip().isdecimal() for part in parts):
-        raise ValueError(f"model {text!r}: expected two or three prices in pico-USD per token, as in 150000,600000")
-    numbers = [int(part) for part in parts]
-    card = PriceCard(numbers[0], numbers[1], numbers[2] if len(numbers) == 3 else None)
-    return provider, Model(model, card)
+    whole, rest = divmod(pico_usd, 10**12)
+    digits = f"{rest:012d}".rstrip("0")
+    return f"{whole}.{digits}" if digits else str(whole)

@@ -15,7 +15,11 @@ import msgspec
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=False):
-    """One request as the provider saw it. `status` 0 means that nothing was answered."""
+    """One request as the provider saw it. `status` 0 means that nothing was answered.
+
+    `lines` are the nano-USD of its bill by what was used, and add up to it. `upstream_nano_usd` is what the caller's
+    own key was charged behind a router, None where it was not used. From `found_at_ms` on the provider finds it.
+    """
 
     id: str
     client_request_id: str | None
@@ -33,6 +37,11 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=False):
     error_code: str | None = None
     choices: int = 1
     output_limit: int | None = None
+    tier: str = ""
+    lines: dict[str, int] = {}
+    upstream_nano_usd: int | None = None
+    found_at_ms: int = 0
+    generation_ms: int = 0
     headers: dict[str, str] = {}
     preferences: dict[str, object] = {}
 

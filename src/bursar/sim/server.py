@@ -18,42 +18,27 @@ from dataclasses import dataclass
 import msgspec
 from aiohttp import web
 
-from bursar.sim import forms
-from bursar.sim.admission import admit_chat, admit_embedding, check_key
-from bursar.sim.asks import read_chat, read_embedding
+from bursar.sim.admission import admit_embedding, check_key
+from bursar.sim.asks import read_embedding
+from bursar.sim.chat import answer_chat
 from bursar.sim.config import SimConfig
 from bursar.sim.control import add_control_routes, show
-from bursar.sim.delivery import ClientLeftError, send_failure, send_unserved, send_whole
+from bursar.sim.delivery import ClientLeftError, read_body, send_failure, send_unserved, send_whole
 from bursar.sim.embeddings import embed
 from bursar.sim.exchange import FORMS, Desk, Exchange
+from bursar.sim.exportpages import add_export_routes
 from bursar.sim.failures import Failure, RefusedRequestError, unknown_model
 from bursar.sim.forms import Form
-from bursar.sim.lookups import generation_page, key_failure, key_page
-from bursar.sim.openrouter import OPENROUTER
-from bursar.sim.streaming import Sending
+from bursar.sim.keys import key_failure
+from bursar.sim.lookups import add_lookup_routes
+from bursar.sim.messages import answer_count, answer_message
+from bursar.sim.openrouter_messages import OPENROUTER_MESSAGES
+from bursar.sim.responses import answer_response
 from bursar.sim.usage import Usage
 
 SHUTDOWN_SECONDS = 2.0
 Answering = Callable[[Exchange, web.Request], Awaitable[web.StreamResponse]]
 Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-async def answer_chat(exchange: Exchange, request: web.Request) -> web.StreamResponse:
-    """POST chat/completions, streamed or not."""
-    check_key(exchange, request.headers)
-    ask = read_chat(await read_body(request))
-    admit_chat(exchange, ask, request.headers)
-    generation = exchange.generation
-    assert generation is not None
-    if exchange.fault is not None:
-        unserved = await send_unserved(exchange, request, exchange.fault, generation.usage)
-        if unserved is not None:
-            return unserved
-    if ask.stream:
-        return await Sending(exchange, request, generation, include_usage=ask.include_usage).run()
-    usage = exchange.form.usage(generation.usage, generation.bill)
-    body = forms.reply(exchange.form, exchange.stamp, generation, usage)
-    return await send_whole(exchange, request, body, generation.usage)
 
 
 async def answer_embedding(exchange: Exchange, request: web.Request) -> web.StreamResponse:
@@ -69,22 +54,27 @@ async def answer_embedding(exchange: Exchange, request: web.Request) -> web.Stre
     return await send_whole(exchange, request, body, usage)
 
 
-async def read_body(request: web.Request) -> bytes:
-    try:
-        return await request.read()
-    except web.HTTPRequestEntityTooLarge as error:
-        raise RefusedRequestError(Failure(413, "request_too_large", "The request body is too large.")) from error
+KINDS: dict[str, tuple[str, Answering]] = {
+    "chat": ("/chat/completions", answer_chat),
+    "embeddings": ("/embeddings", answer_embedding),
+    "responses": ("/responses", answer_response),
+    "messages": ("/messages", answer_message),
+    "count_tokens": ("/messages/count_tokens", answer_count),
+}
 
 
 def make_app(desk: Desk) -> web.Application:
     """All routes over one desk."""
     app = web.Application(client_max_size=desk.config.body_bytes_max)
+    for form in (*FORMS, OPENROUTER_MESSAGES):
+        for kind in form.speaks:
+            path, answering = KINDS[kind]
+            app.router.add_post(form.prefix + path, billed_route(desk, form, kind, answering))
     for form in FORMS:
-        app.router.add_post(f"{form.prefix}/chat/completions", billed_route(desk, form, "chat", answer_chat))
-        app.router.add_post(f"{form.prefix}/embeddings", billed_route(desk, form, "embeddings", answer_embedding))
         add_model_routes(app, desk, form)
     add_lookup_routes(app, desk)
     add_control_routes(app, desk)
+    add_export_routes(app, desk)
     for form in FORMS:
         app.router.add_route("*", form.prefix + "/{tail:.*}", unknown_page(form))
     return app
@@ -108,11 +98,24 @@ def billed_route(desk: Desk, form: Form, kind: str, answering: Answering) -> Rou
 def add_model_routes(app: web.Application, desk: Desk, form: Form) -> None:
     shelf = desk.shelves[form.name]
 
+    def refused(request: web.Request) -> web.StreamResponse | None:
+        """OpenRouter shows its models to everybody, all others to good keys."""
+        if form.falls_back or not form.needs_key:
+            return None
+        failure = key_failure(request.headers, desk.config.key_prefixes, form.key_header)
+        return None if failure is None else show(form.failure_body(failure), status=failure.status)
+
     async def models(request: web.Request) -> web.StreamResponse:
+        if unknown := refused(request):
+            return unknown
         rows = [form.model_row(model) for model in shelf.models.values()]
+        if "messages" in form.speaks:
+            return show({"data": rows, "has_more": False, "first_id": rows[0]["id"], "last_id": rows[-1]["id"]})
         return show({"object": "list", "data": rows} if not form.falls_back else {"data": rows})
 
     async def model(request: web.Request) -> web.StreamResponse:
+        if unknown := refused(request):
+            return unknown
         name = request.match_info["model"]
         found = shelf.find(name)
         if found is None:
@@ -121,26 +124,6 @@ def add_model_routes(app: web.Application, desk: Desk, form: Form) -> None:
 
     app.router.add_get(f"{form.prefix}/models", models)
     app.router.add_get(form.prefix + "/models/{model:.+}", model)
-
-
-def add_lookup_routes(app: web.Application, desk: Desk) -> None:
-    """OpenRouter's own look-ups; they need a key as its other pages do."""
-    form = OPENROUTER
-
-    async def generation(request: web.Request) -> web.StreamResponse:
-        failure = key_failure(request.headers, desk.config.key_prefixes)
-        name = request.query.get("id", "")
-        page = generation_page(desk.record, name)
-        if failure is None and page is None:
-            failure = Failure(404, None, f"Generation {name} not found")
-        return show(page) if failure is None else show(form.failure_body(failure), status=failure.status)
-
-    async def key(request: web.Request) -> web.StreamResponse:
-        failure = key_failure(request.headers, desk.config.key_prefixes)
-        return show(key_page(desk.record)) if failure is None else show(form.failure_body(failure), status=401)
-
-    app.router.add_get(f"{form.prefix}/generation", generation)
-    app.router.add_get(f"{form.prefix}/key", key)
 
 
 def unknown_page(form: Form) -> Route:

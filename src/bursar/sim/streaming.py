@@ -8,16 +8,15 @@ bills the prompt and what it had sent.
 from __future__ import annotations
 
 import asyncio
-from itertools import chain, zip_longest
+from dataclasses import replace
 
 from aiohttp import web
 
-from bursar.sim import forms
 from bursar.sim.admission import fault_failure
-from bursar.sim.delivery import ClientLeftError, bend_usage, hang_up, left, pause
+from bursar.sim.delivery import ClientLeftError, hang_up, left, pause
 from bursar.sim.exchange import Exchange
-from bursar.sim.forms import DONE, Json, Stamp, Tail, event
 from bursar.sim.generation import Generation
+from bursar.sim.script import Script, Step
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
@@ -29,18 +28,12 @@ class StreamOverError(Exception):
 class Sending:
     """One stream on its way. `tokens_sent` counts completion tokens, for providers that bill what they sent."""
 
-    def __init__(
-        self, exchange: Exchange, request: web.Request, generation: Generation, *, include_usage: bool
-    ) -> None:
+    def __init__(self, exchange: Exchange, request: web.Request, generation: Generation, script: Script) -> None:
         self.exchange = exchange
         self.request = request
         self.generation = generation
-        self.include_usage = include_usage
+        self.script = script
         self.tokens_sent = 0
-        self.stamp: Stamp = exchange.stamp
-        self.envelope: Json = exchange.form.envelope(self.stamp, "chat.completion.chunk")
-        if exchange.form.name in ("openai", "generic") and include_usage:
-            self.envelope["usage"] = None
         content_type = "text/plain" if self._fault_is("wrong_content_type") else EVENT_STREAM
         headers = [*exchange.answer_headers(), ("Content-Type", content_type), ("Cache-Control", "no-cache")]
         self.response = web.StreamResponse(headers=headers)
@@ -110,37 +103,37 @@ class Sending:
             await self.response.write(exchange.form.comment)
 
     async def _content(self) -> None:
-        form, exchange = self.exchange.form, self.exchange
-        for choice in self.generation.choices:
-            opening: Json = {"role": "assistant", "content": None if choice.tool_calls else ""}
-            await self._send(forms.chunk(form, self.envelope, choice.index, opening))
-        columns = [
-            [(choice.index, delta, tokens) for delta, tokens in forms.deltas(form, choice)]
-            for choice in self.generation.choices
-        ]
-        ordered = [step for step in chain.from_iterable(zip_longest(*columns)) if step is not None]
-        strikes_at = self._fault_position(len(ordered))
-        for number, (index, delta, tokens) in enumerate(ordered):
-            body = forms.chunk(form, self.envelope, index, delta)
-            if number == strikes_at and not await self._strike(body):
+        for body in self.script.opening():
+            await self.response.write(self.script.frame(body))
+        steps = self.script.steps()
+        strikes_at = self._fault_position(len(steps))
+        for number, step in enumerate(steps):
+            if number == strikes_at and not await self._strike(step):
                 continue
-            await self._send(body, tokens)
-        if strikes_at == len(ordered):
-            await self._strike({})
-        if exchange.stops_when_left and left(self.request):
+            await self._send(step)
+        if strikes_at == len(steps):
+            await self._strike(None)
+        if self.exchange.stops_when_left and left(self.request):
             raise ClientLeftError
 
-    async def _send(self, body: Json, tokens: int = 0) -> None:
-        exchange = self.exchange
-        frame = event(body)
-        if exchange.pace.token_seconds and tokens:
-            await pause(exchange, self.request, exchange.pace.token_seconds * tokens)
-        await self.response.write(frame + frame if tokens and self._fault_is("duplicate_chunks") else frame)
-        self.tokens_sent += tokens
+    async def _send(self, step: Step) -> None:
+        pace = self.exchange.pace
+        before, content = self._frames(step)
+        if step.tokens and self._fault_is("duplicate_chunks"):
+            content += content
+        if pace.token_seconds and step.tokens:
+            await pause(self.exchange, self.request, pace.token_seconds * step.tokens)
+        await self.response.write(before + content)
+        self.tokens_sent += step.tokens
 
-    async def _strike(self, body: Json) -> bool:
-        """Let the fault act before a chunk. Returns whether that chunk is still to be sent; {} stands for none."""
-        form, fault = self.exchange.form, self.exchange.fault
+    def _frames(self, step: Step) -> tuple[bytes, bytes]:
+        """What comes before a step, and the step; in this order, for a script may number its frames."""
+        before = b"".join(map(self.script.frame, step.before))
+        return before, self.script.frame(step.body)
+
+    async def _strike(self, step: Step | None) -> bool:
+        """Let the fault act before a step, or after the last. Returns whether that step is still to be sent."""
+        script, fault = self.script, self.exchange.fault
         assert fault is not None
         if fault.kind == "stall":
             await pause(self.exchange, self.request, fault.seconds)
@@ -156,15 +149,16 @@ class Sending:
             failure = fault_failure(fault)
             usage = self.generation.usage_after(self.tokens_sent) if fault.bills else None
             self.exchange.settle(200, usage, failure=failure)
-            await self.response.write(form.stream_failure(self.stamp, failure))
+            await self.response.write(script.failure(failure, usage))
             await self.response.write_eof()
             raise StreamOverError
-        elif fault.kind == "malformed_json" and body:
-            frame = event(body)
-            await self.response.write(frame[: len(frame) // 2] + b"\n\n")
+        elif fault.kind == "malformed_json" and step is not None:
+            before, content = self._frames(step)
+            await self.response.write(before + content[: len(content) // 2] + b"\n\n")
             return False
-        elif fault.kind == "oversized" and body:
-            await self.response.write(event(forms.chunk(form, self.envelope, 0, {"content": "x" * fault.body_bytes})))
+        elif fault.kind == "oversized" and step is not None:
+            before, content = self._frames(replace(step, body=script.padding(fault.body_bytes)))
+            await self.response.write(before + content)
             return False
         return True
 
@@ -174,15 +168,11 @@ class Sending:
         self.exchange.settle(200, self.generation.usage if fault is None or fault.bills else None)
 
     async def _end(self) -> None:
-        form, fault = self.exchange.form, self.exchange.fault
-        generation = self.generation
-        usage = bend_usage(form.usage(generation.usage, generation.bill), fault)
-        tail = Tail(self.stamp, generation.choices, usage, self.include_usage)
-        frames = [event(body) for body in form.tail(form, tail)]
-        if self._fault_is("duplicate_chunks"):
+        *frames, last = self.script.closing(self.exchange.fault)
+        if self._fault_is("duplicate_chunks") and frames:
             frames.append(frames[-1])
         if not self._fault_is("no_done"):
-            frames.append(DONE)
+            frames.append(last)
         for frame in frames:
             await self.response.write(frame)
         await self.response.write_eof()

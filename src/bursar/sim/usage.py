@@ -8,7 +8,7 @@ tokenises, never imports Bursar.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 BYTES_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 3
@@ -18,17 +18,56 @@ TOKENS_PER_IMAGE = 85
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one request. The prompt includes cached and written ones; the completion includes reasoning."""
+    """Tokens of one request, and the searches its server tools made.
+
+    The prompt includes cached, written, audio and image tokens, none of which overlap; the completion includes
+    reasoning, audio and image tokens, likewise. `cache_write_1h_tokens` are among `cache_write_tokens`.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    audio_prompt_tokens: int = 0
+    image_prompt_tokens: int = 0
+    audio_completion_tokens: int = 0
+    image_completion_tokens: int = 0
+    web_searches: int = 0
 
     @property
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
+
+    @property
+    def plain_prompt_tokens(self) -> int:
+        """Prompt tokens that cost the plain price of input."""
+        special = self.cached_tokens + self.cache_write_tokens + self.audio_prompt_tokens + self.image_prompt_tokens
+        return self.prompt_tokens - special
+
+    @property
+    def plain_completion_tokens(self) -> int:
+        """Completion tokens that cost the plain price of output."""
+        special = self.reasoning_tokens + self.audio_completion_tokens + self.image_completion_tokens
+        return self.completion_tokens - special
+
+    def after(self, completion_tokens: int) -> Usage:
+        """The usage if generation had ended after so many completion tokens; reasoning comes first."""
+        sent = min(completion_tokens, self.completion_tokens)
+        reasoning = min(self.reasoning_tokens, sent)
+        audio = min(self.audio_completion_tokens, sent - reasoning)
+        return replace(
+            self,
+            completion_tokens=sent,
+            reasoning_tokens=reasoning,
+            audio_completion_tokens=audio,
+            image_completion_tokens=min(self.image_completion_tokens, sent - reasoning - audio),
+        )
+
+    def leaves(self) -> dict[str, int]:
+        """Every count by its name."""
+        return asdict(self)
 
 
 def text_tokens(text: str) -> int:
