@@ -11,6 +11,7 @@ from bursar.call.events import Event
 from bursar.call.exchange import Answer
 from bursar.call.flow import Caller, Flow, Result, govern
 from bursar.call.plan import Cap, Plan
+from bursar.call.route import Route, Single
 from bursar.catalog.providers import Provider
 from bursar.rules.estimate import demand_of
 from bursar.rules.prices import PriceCard
@@ -74,13 +75,13 @@ def granted(
 class Script:
     """A flow under way: the effects it has asked for, the events it has told, and its end."""
 
-    def __init__(self, plan: Plan, *, gone: bool = False) -> None:
+    def __init__(self, plan: Plan, *, gone: bool = False, route: Route | None = None) -> None:
         self.events: list[Event] = []
         self.effects: list[Effect] = []
         self.now_ms = 0
         self.caller = Caller()
         self.caller.gone = gone
-        self.flow: Flow = govern(plan, self.caller, lambda: self.now_ms, self.events.append)
+        self.flow: Flow = govern(route or Single(plan), self.caller, lambda: self.now_ms, self.events.append)
 
     def play(self, outcomes: Sequence[Any]) -> Result:
         """Send the outcomes in, in order, and return the result (or raise what the flow raises)."""

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from bursar.call.books import Ended, Settle, Void
-from bursar.call.effects import Admit, Open, Streamed
+from bursar.call.admission import GRACE_SECONDS
+from bursar.call.books import Ended, Mark, Settle, Void
+from bursar.call.effects import Admit, Open, Relay, Seat, Streamed
 from bursar.call.events import BudgetOverdrawn, CallEnded, CallRefused, CostWarned
 from bursar.call.exchange import Answer, Failed, Opened
 from bursar.call.plan import Cap
@@ -19,6 +20,7 @@ from bursar.errors import (
     MalformedReplyError,
     PriceUnknownError,
     ProviderAuthError,
+    ProviderQuotaError,
     ProviderRateLimitError,
     ProviderTimeoutError,
     ProviderUnavailableError,
@@ -93,6 +95,8 @@ def test_a_grant_that_finds_no_connection_is_voided_and_the_wait_begins_again() 
     outcomes: list[Any] = [True, HELD, None, granted(plan, "call.1"), False, Ended("call.1")]
     script.play([*outcomes, True, granted(plan, "call.2"), OK, Ended("call.2")])
     assert script.last(Void).attempt_id == "call.1"
+    # Whoever waits by turns with others for the only seat needs a moment for it; nobody holds money for longer.
+    assert script.effects[4] == Seat("p", GRACE_SECONDS)
     ids = [effect.reserve.attempt_id for effect in script.effects if isinstance(effect, Admit)]
     assert ids == ["call.0", "call.1", "call.2"], "an id is never used for two reserves"
 
@@ -195,6 +199,16 @@ def test_a_refusal_by_status_is_certain_and_free(status: int, error: type[Bursar
     assert fact.charged_nano_usd == 0
 
 
+@pytest.mark.parametrize(("headers", "request_id"), [({}, "req_body"), ({"request-id": "req_head"}, "req_head")])
+def test_the_error_itself_names_the_request_where_its_head_does_not(headers: dict[str, str], request_id: str) -> None:
+    plan = plan_of()
+    script = Script(plan)
+    body = b'{"type":"error","error":{"type":"api_error","message":"no"},"request_id":"req_body"}'
+    with pytest.raises(ProviderUnavailableError) as raised:
+        script.play([True, granted(plan), Answer(500, headers, body), ENDED])
+    assert raised.value.request_id == script.last(Settle).fact.request_id == request_id
+
+
 @pytest.mark.parametrize("status", [502, 504, 524])
 def test_a_gateways_failure_is_not_certain(status: int) -> None:
     plan = plan_of()
@@ -279,7 +293,7 @@ def stream(script: Script, plan: Any, data: bytes, streamed: Streamed, ended: En
     """Play a stream: the reader is fed when the flow relays it."""
     flow, outcomes = script.flow, [None, True, granted(plan), Opened(200, {"x-request-id": "req"})]
     for outcome in outcomes:
-        effect = flow.send(outcome)
+        effect: Any = flow.send(outcome)
         script.effects.append(effect)
     effect.reader.feed(data)
     script.effects.append(flow.send(streamed))
@@ -305,21 +319,90 @@ def test_a_cut_stream_is_never_shown_as_success_and_stays_at_the_bound(data: byt
     plan = plan_of(STREAM)
     script = Script(plan)
     with pytest.raises(StreamInterruptedError) as raised:
-        stream(script, plan, data, Streamed(Failed("broken", True, "the connection broke")))
+        stream(script, plan, data, Streamed(Failed("broken", True, "the connection broke"), 7))
     fact = script.last(Settle).fact
-    assert fact.ending == "interrupted"
+    assert (fact.ending, fact.error_code) == ("interrupted", "broken")
     assert not fact.certain
     assert fact.charged_nano_usd == granted(plan).nano_usd
     assert raised.value.reply.receipt.charged_nano_usd == fact.charged_nano_usd
 
 
-def test_an_error_inside_a_stream_is_an_error() -> None:
+BROKEN = Failed("broken", True, "the connection broke")
+LATE = Failed("timeout", True, "nothing came for 5 s")
+HUGE = Failed("too_large", True, "the reply is over 9 bytes")
+
+
+@pytest.mark.parametrize(
+    ("failed", "error", "code"),
+    [
+        (BROKEN, ProviderUnavailableError, "broken"),
+        (LATE, ProviderTimeoutError, "timeout"),
+        (HUGE, MalformedReplyError, "too_large"),
+        (None, ProviderUnavailableError, "incomplete"),
+    ],
+)
+def test_a_stream_that_broke_before_it_said_anything_fails_as_a_whole_reply_does(
+    failed: Failed | None, error: type[BursarError], code: str
+) -> None:
     plan = plan_of(STREAM)
     script = Script(plan)
-    error = b'data: {"error":{"code":502,"message":"upstream"},"choices":[]}\n\n'
-    with pytest.raises(BursarError):
-        stream(script, plan, CHUNK + error, Streamed())
+    with pytest.raises(error) as raised:
+        stream(script, plan, b": wait\n\n", Streamed(failed))
+    fact = script.last(Settle).fact
+    assert (fact.ending, fact.error_code, fact.certain) == ("interrupted", code, False)
+    assert fact.charged_nano_usd == granted(plan).nano_usd
+    assert not isinstance(raised.value, StreamInterruptedError)
+
+
+ERROR = b'data: {"error":{"code":502,"message":"upstream","type":"bad_gateway"},"choices":[]}\n\n'
+
+
+def test_an_error_inside_a_stream_is_that_error_as_long_as_nothing_was_said() -> None:
+    plan = plan_of(STREAM)
+    script = Script(plan)
+    with pytest.raises(ProviderUnavailableError, match="upstream"):
+        stream(script, plan, ERROR, Streamed())
     assert script.last(Settle).fact.ending == "error"
+
+
+def test_an_error_inside_a_stream_that_had_begun_hands_over_what_came_and_says_why() -> None:
+    plan = plan_of(STREAM)
+    script = Script(plan)
+    with pytest.raises(StreamInterruptedError, match="upstream") as raised:
+        stream(script, plan, CHUNK + ERROR, Streamed(first_token_ms=7))
+    assert isinstance(raised.value.__cause__, ProviderUnavailableError)
+    assert (raised.value.status, raised.value.provider_code) == (502, "bad_gateway")
+    assert raised.value.reply.receipt.charged_nano_usd == granted(plan).nano_usd
+    assert script.last(Settle).fact.ending == "error"
+
+
+def test_an_error_in_place_of_a_stream_is_that_error() -> None:
+    plan = plan_of(STREAM)
+    script = Script(plan)
+    body = b'{"error":{"message":"no money","code":"insufficient_quota"}}'
+    with pytest.raises(ProviderQuotaError, match="no money"):
+        stream(script, plan, b"", Streamed(instead=body))
+    fact = script.last(Settle).fact
+    assert (fact.ending, fact.error_code, fact.certain) == ("error", "insufficient_quota", False)
+
+
+def test_a_whole_reply_in_place_of_a_stream_is_an_error_that_costs_what_its_usage_says() -> None:
+    plan = plan_of(STREAM)
+    script = Script(plan)
+    with pytest.raises(MalformedReplyError, match="in place of a stream") as raised:
+        stream(script, plan, b"", Streamed(instead=OK.body))
+    assert script.last(Settle).fact.charged_nano_usd == REPLY_NANO_USD
+    assert raised.value.cost is not None
+    assert raised.value.cost.nano_usd == REPLY_NANO_USD
+
+
+@pytest.mark.parametrize("body", [b"\n<!DOCTYPE html><html>", b'{"id":', b"[1"])
+def test_whatever_else_comes_in_place_of_a_stream_is_malformed(body: bytes) -> None:
+    plan = plan_of(STREAM)
+    script = Script(plan)
+    with pytest.raises(MalformedReplyError):
+        stream(script, plan, b"", Streamed(instead=body))
+    assert script.last(Settle).fact.charged_nano_usd == granted(plan).nano_usd
 
 
 def test_a_stream_whose_caller_left_and_that_was_drained_is_certain_and_marked() -> None:
@@ -334,7 +417,53 @@ def test_a_stream_that_was_left_and_cut_stays_at_the_bound() -> None:
     plan = plan_of(STREAM)
     script = Script(plan, gone=True)
     with pytest.raises(StreamInterruptedError):
-        stream(script, plan, CHUNK, Streamed(Failed("cancelled", True, "the caller went away")))
+        stream(script, plan, CHUNK, Streamed(Failed("cancelled", True, "the caller went away"), 7))
     fact = script.last(Settle).fact
     assert fact.ending == "aborted"
     assert fact.charged_nano_usd == granted(plan).nano_usd
+
+
+RECORDING = Provider("p", "http://p/v1", records="/generation")
+HEAD = {"x-request-id": "edge-7", "x-generation-id": "gen-7"}
+
+
+def test_the_providers_id_goes_into_the_books_as_soon_as_a_stream_is_open() -> None:
+    plan = plan_of(STREAM, provider=RECORDING)
+    script = Script(plan)
+    with pytest.raises(StreamInterruptedError):
+        script.play([True, granted(plan), Opened(200, HEAD), None, Streamed(Failed("broken", True, "cut"), 7), ENDED])
+    assert script.kinds == ["Seat", "Admit", "Open", "Mark", "Relay", "Settle"]
+    assert script.last(Mark) == Mark("call.0", "gen-7")
+    assert script.last(Settle).fact.request_id == "gen-7", "the id under which the record is kept"
+
+
+@pytest.mark.parametrize(("provider", "head"), [(Provider("p", "http://p/v1"), HEAD), (RECORDING, {})])
+def test_a_stream_that_no_record_can_be_found_of_pays_for_no_mark(provider: Provider, head: dict[str, str]) -> None:
+    plan = plan_of(STREAM, provider=provider)
+    script = Script(plan)
+    with pytest.raises(StreamInterruptedError):
+        script.play([True, granted(plan), Opened(200, head), Streamed(Failed("broken", True, "cut"), 7), ENDED])
+    assert "Mark" not in script.kinds
+
+
+def test_a_reply_that_broke_after_its_head_keeps_the_providers_id() -> None:
+    plan = plan_of()
+    script = Script(plan)
+    with pytest.raises(BursarError):
+        script.play([True, granted(plan), Failed("broken", True, "cut", 200, HEAD), ENDED])
+    assert script.last(Settle).fact.request_id == "gen-7"
+
+
+@pytest.mark.parametrize(
+    ("row", "head", "on_abort"),
+    [(RECORDING, HEAD, "cancel"), (RECORDING, {}, "drain"), (Provider("p", "http://p/v1"), {}, "cancel")],
+)
+def test_a_stream_is_closed_at_once_only_where_its_record_can_be_asked_for(
+    row: Provider, head: dict[str, str], on_abort: str
+) -> None:
+    plan = plan_of(STREAM, provider=row, on_abort="cancel")
+    script = Script(plan)
+    mark = [None] if head else []
+    with pytest.raises(StreamInterruptedError):
+        script.play([True, granted(plan), Opened(200, head), *mark, Streamed(BROKEN, 7), ENDED])
+    assert script.last(Relay).on_abort == on_abort

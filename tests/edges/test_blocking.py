@@ -9,14 +9,22 @@ from typing import Any
 
 import pytest
 
+from bursar.call.books import Expire, Renew
 from bursar.call.exchange import Failed
 from bursar.call.flow import Result
+from bursar.call.route import Failure, Single, Step
+from bursar.catalog.providers import Provider
 from bursar.edges.blocking import BlockingDriver, BlockingRelay
 from bursar.edges.drain import BlockingDrain
 from bursar.edges.http.pool import PoolLimits
 from bursar.edges.stores.memory import MemoryStore
 from bursar.edges.teller import Teller
-from bursar.errors import InvalidRequestError, ProviderTimeoutError, StreamInterruptedError
+from bursar.errors import (
+    InvalidRequestError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    StreamInterruptedError,
+)
 from bursar.rules.allowances import Allowance
 from bursar.testing import STALL, ManualClock, ScriptedBlockingTransport, StreamedAnswer, chat_answer, chat_stream
 from tests.call.scripted import BODY, plan_of
@@ -43,7 +51,7 @@ class Desk:
     def call(self, body: bytes = BODY, **changes: Any) -> Any:
         now_ms = self.clock()
         given = {"call_id": f"c{next(self.numbers)}", "start_ms": now_ms, "wait_until_ms": now_ms, **changes}
-        return self.driver.call(plan_of(body, **given), lambda event: None)
+        return self.driver.call(Single(plan_of(body, **given)), lambda event: None)
 
     def stands(self) -> tuple[int, int]:
         """(spent, held)."""
@@ -65,8 +73,19 @@ def desk() -> Iterator[Desk]:
     made.store.close()
 
 
+def test_an_orphaned_stream_can_be_asked_for_at_the_provider(desk: Desk) -> None:
+    desk.plays(StreamedAnswer([STALL], headers={"x-generation-id": "gen-7"}))
+    relay = desk.call(STREAM, provider=Provider("p", "http://p/v1", records="/generation"))
+    desk.teller.ask_blocking(Renew(60_000))  # what had been queued is in the books
+    desk.store.orphan()
+    desk.teller.ask_blocking(Expire())
+    (row,) = desk.store.attempts()
+    assert (row.ending, row.request_id, row.certain) == ("expired", "gen-7", False)
+    relay.leave()
+
+
 def test_a_stream_that_was_left_is_pulled_no_more(desk: Desk) -> None:
-    desk.plays(StreamedAnswer([b'data: {"choices":[]}\n\n', STALL]))
+    desk.plays(StreamedAnswer([b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n', STALL]))
     relay = desk.call(STREAM)
     assert relay.pull()
     relay.leave()
@@ -79,7 +98,7 @@ def test_a_stream_that_was_left_is_pulled_no_more(desk: Desk) -> None:
 
 
 def test_a_stream_that_broke_says_so_each_time(desk: Desk) -> None:
-    desk.plays(StreamedAnswer([b'data: {"choices":[]}\n\n', Failed("broken", True, "cut")]))
+    desk.plays(StreamedAnswer([b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n', Failed("broken", True, "cut")]))
     relay = desk.call(STREAM)
     assert relay.pull()
     for _ in range(2):
@@ -102,7 +121,7 @@ def test_a_stream_at_its_end_has_no_more(desk: Desk) -> None:
 
 
 def test_a_stream_that_drains_too_long_is_cut_between_two_pieces(desk: Desk) -> None:
-    desk.plays(StreamedAnswer([b'data: {"choices":[]}\n\n'] * 50))
+    desk.plays(StreamedAnswer([b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'] * 50))
     relay = desk.call(STREAM)
     relay._left = True
     relay.read_on(-1)
@@ -151,3 +170,23 @@ def test_an_interrupt_of_the_provider_goes_on_when_the_call_is_settled(desk: Des
     assert isinstance(desk.call(), Result)
     assert desk.stands()[1] == 0
     assert desk.seats == 0
+
+
+def test_after_an_interrupt_nobody_is_asked_what_comes_next(desk: Desk) -> None:
+    class Asked(Single):
+        times = 0
+
+        def after(self, failure: Failure, charged_nano_usd: int) -> Step | None:
+            self.times += 1
+            return None
+
+    def interrupted(exchange: object) -> Any:
+        raise KeyboardInterrupt
+
+    desk.plays(interrupted, Failed("broken", True, "cut"))
+    now_ms = desk.clock()
+    for number, error in enumerate((KeyboardInterrupt, ProviderUnavailableError)):
+        route = Asked(plan_of(call_id=f"i{number}", start_ms=now_ms, wait_until_ms=now_ms))
+        with pytest.raises(error):
+            desk.driver.call(route, lambda event: None)
+        assert route.times == number

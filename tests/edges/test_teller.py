@@ -12,7 +12,8 @@ import pytest
 from bursar.call.books import Ended, Expire, Granted, Operation, Outcome, Renew, Reserve, Settle, Void
 from bursar.edges import teller as teller_module
 from bursar.edges.stores.memory import MemoryStore
-from bursar.edges.teller import Teller, Ticket
+from bursar.edges.teller import Teller
+from bursar.edges.tickets import Ticket
 from bursar.errors import ConfigError, QueueFullError, StoreUnavailableError
 from bursar.rules.allowances import Denial
 from tests.contract.store.material import HOUR_MS, Clock, budget, fact, reserve
@@ -28,6 +29,7 @@ class Books(MemoryStore):
         self.batches: list[list[str]] = []
         self.error: Exception | None = None
         self.failing: type[Operation] | None = None
+        self.forgets = False
         self.gate = threading.Event()
         self.gate.set()
         self.entered = threading.Event()
@@ -39,7 +41,10 @@ class Books(MemoryStore):
         kind = self.failing
         if self.error is not None and (kind is None or any(isinstance(each, kind) for each in operations)):
             raise self.error
-        return super().transact(operations, clock)
+        outcomes = super().transact(operations, clock)
+        if self.forgets:
+            raise StoreUnavailableError("the connection was lost before the answer came")
+        return outcomes
 
     def stands(self) -> tuple[int, int]:
         """(spent, held) of the day."""
@@ -137,6 +142,15 @@ async def test_a_failing_settle_does_not_hold_up_reserves(
     assert isinstance(await teller.ask(reserve("b")), Granted)
     books.error = None
     await until(lambda: books.stands() == (60, 100))
+
+
+async def test_a_grant_whose_answer_was_lost_is_given_back(teller: Teller, books: Books) -> None:
+    books.forgets = True
+    with pytest.raises(StoreUnavailableError):
+        await teller.ask(reserve("a", 40))
+    assert books.stands() == (0, 40)
+    books.forgets = False
+    await until(lambda: books.stands() == (0, 0))
 
 
 async def test_closing_tries_once_more_and_gives_up_on_books_that_fail(teller: Teller, books: Books) -> None:

@@ -13,11 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+from msgspec import Struct
 
 from bursar.rules.allowances import Allowance, Demand, Denial, Meter
 from bursar.rules.money import CostSource
 from bursar.rules.usage import EMPTY_USAGE, Usage
+from bursar.wire.rate_headers import Observation
+
+if TYPE_CHECKING:
+    from bursar.call.breakers import BreakerBoard
 
 Ending = Literal["ok", "error", "aborted", "interrupted", "cancelled", "not_sent", "expired"]
 
@@ -32,13 +38,14 @@ class Claim(NamedTuple):
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reserve:
+class Reserve(Struct, frozen=True, gc=False):
     """Claim what an attempt may use at most, from every allowance that binds its scopes: all of it or nothing.
 
     attempt_id: unique for ever, and beginning with call_id, by which the attempts of a call are found.
     scopes: dimension -> value: "provider", "model" (provider/model), "key", "user", "session", and any tag.
     refunds: settling gives back what was not used of rate limits (the provider counts actual use).
+    behind: attempts that go first. Unless all of them are granted in the same transaction, before this one, nothing is
+    claimed: the outcome is the denial that the attempt would get, or None if it is only not its turn.
     """
 
     attempt_id: str
@@ -46,10 +53,10 @@ class Reserve:
     scopes: Mapping[str, str]
     demand: Demand
     refunds: bool = True
+    behind: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(Struct, frozen=True, gc=False):
     """What became of an attempt: one row of the ledger. Times are epoch milliseconds, durations milliseconds.
 
     bound_nano_usd: what was held. cost_nano_usd: the fact, None while it is not known.
@@ -97,46 +104,47 @@ class Fact:
         return self.usage.input_tokens if meter == "input_tokens" else self.usage.output_tokens
 
 
-@dataclass(frozen=True, slots=True)
-class Settle:
-    """End a hold with the fact."""
+class Settle(Struct, frozen=True, gc=False):
+    """End a hold with the fact. observed: what the provider's answer said of its limits (see `call.observing`)."""
 
     fact: Fact
+    observed: tuple[Observation, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Void:
+class Void(Struct, frozen=True, gc=False):
     """End a hold whose attempt was provably never sent. With a fact, the ledger remembers the attempt (charged 0)."""
 
     attempt_id: str
     fact: Fact | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Adjust:
-    """Correct the charge of an ended attempt by evidence (the provider's own record); once an evidence."""
+class Adjust(Struct, frozen=True, gc=False):
+    """Correct the charge of an ended attempt by evidence (the provider's own record), once an evidence.
+
+    The fact replaces what the row said; its scopes, window and bound stay. A row that is certain is not corrected. An
+    attempt still pending ends with the fact, and its settle finds it ended; one that nobody knows is believed, recorded
+    and charged in the window of its reservation. Upwards it may overdraw a budget, and the outcome says so.
+    evidence: where it comes from, as in "openrouter:/generation:gen-1"; never empty.
+    """
 
     fact: Fact
     evidence: str
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True, gc=False):
     """Remember the provider's request id of an attempt in flight. Not awaited."""
 
     attempt_id: str
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Renew:
+class Renew(Struct, frozen=True, gc=False):
     """Prolong the lease under which this process keeps its holds."""
 
     lease_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Expire:
+class Expire(Struct, frozen=True, gc=False):
     """End the holds of processes that are gone: their money counts as spent until evidence arrives."""
 
 
@@ -161,8 +169,7 @@ class Balance(NamedTuple):
         return self.limit - self.spent - self.held
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(Struct, frozen=True, gc=False):
     """The attempt may be sent: its claims are durable. `output_tokens` is the output limit it was granted for."""
 
     attempt_id: str
@@ -174,22 +181,22 @@ class Granted:
     would_refuse: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True, gc=False):
     """A hold has ended (now, or earlier by the same operation). `balances`: the money allowances it moved.
 
     changed: False when the operation had no effect because it had been applied before.
     overdrawn: names of the budgets that now stand above their limit: an alarm.
+    beyond: limits that are larger than the provider's own, as (name, the provider's limit) each.
     """
 
     attempt_id: str
     balances: tuple[Balance, ...] = ()
     changed: bool = True
     overdrawn: tuple[str, ...] = ()
+    beyond: tuple[tuple[str, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Expired:
+class Expired(Struct, frozen=True, gc=False):
     """The attempts whose holds were ended because their process is gone, with what each now charges in nano-USD."""
 
     attempts: tuple[tuple[str, int], ...] = ()
@@ -202,7 +209,8 @@ Outcome = Granted | Denial | Ended | Expired | None
 class UsageQuery:
     """What to add up from the ledger: rows reserved in [since_ms, until_ms), grouped by up to three dimensions.
 
-    group_by: any of "provider", "model", "key", "user", "session", "day", "hour", "ending", or a tag's name.
+    group_by: any of "provider", "model", "served_model" (the provider's name for what served, as asked where it did not
+    say), "key", "user", "session", "day", "hour", "ending", or a tag's name.
     only: scope values that rows must carry.
     """
 
@@ -237,6 +245,10 @@ class Store(Protocol):
     All raise StoreUnavailableError when the books cannot be read or written.
     """
 
+    @property
+    def board(self) -> BreakerBoard:
+        """Where processes that use these books post their circuit breakers."""
+
     def transact(self, operations: Sequence[Operation], clock: Callable[[], int]) -> list[Outcome]:
         """Apply all operations in one durable transaction, in order. `clock` is read once the lock is held.
 
@@ -261,8 +273,17 @@ class Store(Protocol):
     def usage(self, query: UsageQuery) -> list[UsageRow]:
         """Add up the ledger."""
 
-    def attempts(self, *, call_id: str = "", limit: int = 100, uncertain: bool = False) -> list[Fact]:
-        """Rows of the ledger, newest first."""
+    def attempts(
+        self,
+        *,
+        call_id: str = "",
+        provider: str = "",
+        since_ms: int = 0,
+        until_ms: int | None = None,
+        uncertain: bool = False,
+        limit: int = 100,
+    ) -> list[Fact]:
+        """Rows of the ledger, newest first: of a call, of a provider, reserved in [since_ms, until_ms), uncertain."""
 
     def close(self) -> None:
         """Give up this process's lease and close every connection. Holds still pending become orphans."""

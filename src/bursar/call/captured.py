@@ -12,19 +12,18 @@ from datetime import date
 from typing import Any
 
 from bursar.call.conclude import UNCERTAIN_STATUSES
-from bursar.call.meter import meter
+from bursar.call.meter import meter, untold
 from bursar.catalog.prices import PriceBook
 from bursar.catalog.providers import provider_row
 from bursar.rules.money import UNKNOWN_COST
 from bursar.rules.prices import PriceCard
 from bursar.rules.usage import Usage
-from bursar.wire.chat_reader import ChatReader
 from bursar.wire.dialect import Dialect, Metered, Request
+from bursar.wire.dialects import dialect_at
 from bursar.wire.embeddings import Embeddings
 from bursar.wire.lenient import MALFORMED, decode
-from bursar.wire.openai_chat import OpenAIChat
 
-__all__ = ["dialect_of", "read_captured"]
+__all__ = ["read_captured"]
 
 NOT_SUPPORTED = "dialect not supported"
 
@@ -54,7 +53,8 @@ def read_captured(
         model, usage (null, or input_tokens and output_tokens with every leaf in them, then the leaves), cost_nano_usd
         (null where unknown), cost_source, certain, price_version, error (null, or what the body said).
     """
-    dialect = dialect_of(path)
+    # What OpenAI compacts is billed, and answers as Responses do.
+    dialect = dialect_at(path) or dialect_at(path.rstrip("/").removesuffix("/compact"))
     if dialect is None:
         return _shown(model, None, None, "unknown", certain=False, version="", error=NOT_SUPPORTED)
     metered = _metered(dialect, body, status, content_type)
@@ -72,6 +72,7 @@ def read_captured(
         status=status,
         bills_errors=row.bills_errors or status in UNCERTAIN_STATUSES,
         reports_cost=row.reports_cost,
+        untold=untold(row, b""),
     )
     certain = cost.certain and (metered.complete or status >= 400)
     if cost.nano_usd is None:
@@ -87,23 +88,12 @@ def read_captured(
     )
 
 
-def dialect_of(path: str) -> Dialect | None:
-    """The dialect spoken at a path; None for one that is not spoken here yet.
-
-    >>> dialect_of("/openai/v1/chat/completions?x=1").name, dialect_of("/v1/messages")
-    ('openai_chat', None)
-    """
-    plain = "/" + path.partition("?")[0].partition("#")[0].strip("/")
-    spoken: tuple[Dialect, ...] = (OpenAIChat(), Embeddings())
-    return next((dialect for dialect in spoken if plain.endswith(dialect.path)), None)
-
-
 def _metered(dialect: Dialect, body: bytes, status: int, content_type: str) -> Metered:
     streamed = "event-stream" in content_type
     if body.lstrip()[:1] in (b"{", b"["):
-        if not (streamed and dialect.name == OpenAIChat.name) and decode(body) is not MALFORMED:
+        if dialect.name == Embeddings.name or status >= 400 or (not streamed and decode(body) is not MALFORMED):
             return dialect.meter(body)
-        return _metered_chunks(dialect, body) if status < 400 else dialect.meter(body)
+        return _metered_chunks(dialect, body)
     if streamed or (body.strip() and _looks_like_events(body)):
         reader = dialect.reader(_asked(dialect))
         reader.feed(body)
@@ -116,9 +106,9 @@ def _metered_chunks(dialect: Dialect, body: bytes) -> Metered:
     chunks = list(_objects(body))
     if len(chunks) < 2:
         return dialect.meter(body)
-    reader = ChatReader(_asked(dialect))
+    reader = dialect.reader(_asked(dialect))
     for chunk in chunks:
-        reader.take(chunk)
+        reader.feed(b"data: " + chunk.replace(b"\n", b" ").replace(b"\r", b" ") + b"\n\n")
     return reader.metered()
 
 

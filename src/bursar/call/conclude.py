@@ -8,12 +8,16 @@ Source: DESIGN section 4, invariant 7.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bursar.call.books import Ending, Fact, Granted
+from bursar.call.counted import counted
+from bursar.call.effects import Streamed
 from bursar.call.exchange import Answer, Failed, Opened
-from bursar.call.meter import meter
-from bursar.call.plan import Plan
+from bursar.call.meter import meter, untold
+from bursar.call.plan import Health, Plan
+from bursar.call.problems import health_of, problem_of_failed, problem_of_wire
 from bursar.errors import (
     BursarError,
     ContentBlockedError,
@@ -30,11 +34,17 @@ from bursar.errors import (
     StreamInterruptedError,
 )
 from bursar.rules.money import UNKNOWN_COST, Cost
+from bursar.rules.retries import Problem
 from bursar.rules.usage import EMPTY_USAGE
 from bursar.wire.dialect import ErrorKind, Metered, WireError
+from bursar.wire.faults import malformed
+from bursar.wire.rate_headers import Observation
 
 # A gateway between us and the model answered for it: the model may have run, and been billed, all the same.
 UNCERTAIN_STATUSES = frozenset({502, 504, 524})
+
+# How providers name their id of a request; first the one under which OpenRouter keeps its record.
+_REQUEST_IDS = ("x-generation-id", "x-request-id", "request-id", "apim-request-id")
 
 ERRORS: dict[ErrorKind, type[ProviderError]] = {
     "rejected": ProviderRejectedError,
@@ -50,18 +60,26 @@ ERRORS: dict[ErrorKind, type[ProviderError]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Conclusion:
-    """The end of an attempt: its fact for the books, its cost for the caller, and the error to raise."""
+class Conclusion(Struct, frozen=True):
+    """The end of an attempt: its fact for the books, its cost for the caller, and the error to raise.
+
+    observed: what the answer said of the provider's limits, where that matters.
+    """
 
     fact: Fact
     cost: Cost
     metered: Metered
     error: ProviderError | None = None
+    problem: Problem | None = None
+    observed: tuple[Observation, ...] = ()
+
+    @property
+    def health(self) -> Health:
+        """How the provider did, for its breaker."""
+        return health_of(self.problem, ok=self.error is None)
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(Struct, frozen=True, gc=False):
     """When an attempt began to be sent, gave its first token, and ended; epoch milliseconds."""
 
     granted_ms: int
@@ -74,9 +92,10 @@ def conclude_answer(plan: Plan, grant: Granted, answer: Answer, timing: Timing) 
     if answer.status >= 300:
         return _conclude_status(plan, grant, answer, timing)
     metered = plan.dialect.meter(answer.body)
-    error = wire_error(metered.error, plan, answer) if metered.error else None
-    ending: Ending = "error" if error else "ok"
-    return _conclude(plan, grant, metered, timing, ending, error, answer)
+    if metered.error is None:
+        return _conclude(plan, grant, metered, timing, "ok", answer)
+    error, problem = wire_error(metered.error, plan, answer), problem_of_wire(metered.error, answer.status)
+    return _conclude(plan, grant, metered, timing, "error", answer, error=error, problem=problem)
 
 
 def conclude_failed(plan: Plan, grant: Granted, failed: Failed, timing: Timing) -> Conclusion:
@@ -84,28 +103,79 @@ def conclude_failed(plan: Plan, grant: Granted, failed: Failed, timing: Timing) 
     ending: Ending = "not_sent" if not failed.sent else "cancelled" if failed.kind == "cancelled" else "error"
     cost = UNKNOWN_COST if failed.sent else Cost(0, "computed", certain=True)
     metered = Metered(complete=False)
-    fact = fact_of(plan, grant, metered, timing, ending, cost, status=failed.status, error_code=failed.kind)
-    return Conclusion(fact, cost, metered, failed_error(failed, plan))
+    fact = fact_of(
+        plan,
+        grant,
+        metered,
+        timing,
+        ending,
+        cost,
+        status=failed.status,
+        error_code=failed.kind,
+        request_id=request_id_of(failed),
+    )
+    late = failed.kind == "timeout" and plan.deadline_ms is not None and plan.deadline_ms <= timing.granted_ms
+    # A deadline that had passed before anything was sent says nothing of the provider.
+    problem = None if late and not failed.sent else problem_of_failed(failed)
+    return Conclusion(fact, cost, metered, failed_error(failed, plan), problem)
 
 
 def conclude_stream(
-    plan: Plan, grant: Granted, opened: Opened, metered: Metered, failed: Failed | None, timing: Timing
+    plan: Plan, grant: Granted, opened: Opened, metered: Metered, streamed: Streamed, timing: Timing
 ) -> Conclusion:
-    """A stream that ended, or broke."""
-    error: ProviderError | None = None
-    ending: Ending = "ok"
+    """A stream that ended, or broke. One that broke before its first output fails as a whole reply would."""
+    output = timing.first_token_ms is not None
+    if not output and not metered.complete and streamed.instead:
+        metered = _read_instead(plan, streamed.instead) or metered
     if metered.error:
-        error, ending = wire_error(metered.error, plan, None), "error"
-    elif failed or not metered.complete:
-        ending = "interrupted"
-        error = StreamInterruptedError(
-            f"The stream of {plan.provider.name}/{plan.model} ended before it was complete"
-            f" ({failed.detail if failed else 'the connection was closed'}).",
-            provider=plan.provider.name,
-            model=plan.model,
-            status=opened.status,
-        )
-    return _conclude(plan, grant, metered, timing, ending, error, opened)
+        error, problem = wire_error(metered.error, plan, None), problem_of_wire(metered.error, None, output=output)
+        told = _cut_short(plan, opened, metered.error.message, error) if output else error
+        return _conclude(plan, grant, metered, timing, "error", opened, error=told, problem=problem)
+    if streamed.failed is None and metered.complete:
+        return _conclude(plan, grant, metered, timing, "ok", opened)
+    broken = streamed.failed or Failed("broken", True, "the stream ended before the reply did", opened.status)
+    counts = broken.kind == "cancelled" and plan.on_abort == "counted"
+    if counts:
+        metered = replace(metered, usage=counted(plan, metered, streamed.delivered))
+    told = _cut_short(plan, opened, broken.detail) if output else failed_error(broken, plan)
+    seen = problem_of_failed(broken, output=output)
+    code = broken.kind if streamed.failed else "incomplete"
+    end = _conclude(plan, grant, metered, timing, "interrupted", opened, error=told, problem=seen, code=code)
+    return _estimated(end) if counts and end.cost.nano_usd is not None else end
+
+
+def _estimated(end: Conclusion) -> Conclusion:
+    """The end of a stream that is charged what was counted of it, and no more than was held."""
+    charged = min(end.cost.nano_usd or 0, end.fact.bound_nano_usd)
+    fact = replace(end.fact, cost_nano_usd=charged, charged_nano_usd=charged, cost_source="estimated")
+    return replace(end, fact=fact, cost=Cost(charged, "estimated", certain=False))
+
+
+def _cut_short(plan: Plan, opened: Opened, why: str, cause: ProviderError | None = None) -> StreamInterruptedError:
+    """The error of a stream whose caller has seen some of it. `cause`: what the provider itself said."""
+    error = StreamInterruptedError(
+        f"The stream of {plan.provider.name}/{plan.model} ended before it was complete ({why}).",
+        provider=plan.provider.name,
+        model=plan.model,
+        status=cause.status if cause else opened.status,
+        provider_code=cause.provider_code if cause else None,
+        request_id=request_id_of(opened) or None,
+    )
+    error.__cause__ = cause
+    return error
+
+
+def _read_instead(plan: Plan, body: bytes) -> Metered | None:
+    """What a provider said that answered without a stream: with an error, a whole reply, or a page for browsers."""
+    opening = body.lstrip()[:1]
+    if opening == b"<":
+        return Metered(error=malformed("a page of HTML came in place of a stream"), complete=False)
+    if opening not in (b"{", b"["):
+        return None
+    metered = plan.dialect.meter(body)
+    if metered.error:
+        return metered
+    return replace(metered, error=malformed("a whole reply came in place of a stream"))
 
 
 def _conclude_status(plan: Plan, grant: Granted, answer: Answer, timing: Timing) -> Conclusion:
@@ -129,9 +199,9 @@ def _conclude_status(plan: Plan, grant: Granted, answer: Answer, timing: Timing)
         version=version,
         status=answer.status,
         error_code=problem.code or problem.kind,
-        request_id=_request_id(answer),
+        request_id=request_id_of(answer) or problem.request_id,
     )
-    return Conclusion(fact, cost, metered, wire_error(problem, plan, answer))
+    return Conclusion(fact, cost, metered, wire_error(problem, plan, answer), problem_of_wire(problem, answer.status))
 
 
 def _conclude(
@@ -140,14 +210,18 @@ def _conclude(
     metered: Metered,
     timing: Timing,
     ending: Ending,
-    error: ProviderError | None,
     head: Answer | Opened,
+    *,
+    error: ProviderError | None = None,
+    problem: Problem | None = None,
+    code: str = "",
 ) -> Conclusion:
     cost, version = _cost(plan, metered, head.status)
     # A cut says that what was metered so far need not be all that will be billed.
     if not metered.complete:
         cost = Cost(cost.nano_usd, cost.source, certain=False) if cost.nano_usd is not None else UNKNOWN_COST
-    code = metered.error.code or metered.error.kind if metered.error else "incomplete" if error else ""
+    if metered.error:
+        code = metered.error.code or metered.error.kind
     fact = fact_of(
         plan,
         grant,
@@ -158,9 +232,9 @@ def _conclude(
         version=version,
         status=head.status,
         error_code=code,
-        request_id=_request_id(head) or metered.reply_id,
+        request_id=request_id_of(head) or metered.reply_id,
     )
-    return Conclusion(fact, cost, metered, error)
+    return Conclusion(fact, cost, metered, error, problem)
 
 
 def _cost(plan: Plan, metered: Metered, status: int) -> tuple[Cost, str]:
@@ -174,6 +248,8 @@ def _cost(plan: Plan, metered: Metered, status: int) -> tuple[Cost, str]:
         bills_errors=plan.provider.bills_errors,
         reports_cost=plan.provider.reports_cost,
         tools_ran=bool(plan.request.unbounded),
+        untold=untold(plan.provider, plan.request.body),
+        asked_tier=plan.request.tier,
     )
     if plan.request.n > 1 and cost.nano_usd and cost.source == "computed" and not plan.provider.price_provider:
         # Of several choices, llama.cpp's server counts one: usage of servers of one's own is not the last word there.
@@ -233,7 +309,7 @@ def failed_error(failed: Failed, plan: Plan) -> ProviderError:
     name = f"{plan.provider.name}/{plan.model}"
     kinds: dict[str, type[ProviderError]] = {"timeout": ProviderTimeoutError, "pool": ProviderTimeoutError}
     kind = MalformedReplyError if failed.kind == "too_large" else kinds.get(failed.kind, ProviderUnavailableError)
-    known = "" if failed.sent else " Nothing was sent."
+    known = "" if failed.sent else " Nothing was sent to it."
     error = kind(
         f"{name}: {failed.detail}.{known}", provider=plan.provider.name, model=plan.model, status=failed.status
     )
@@ -251,15 +327,17 @@ def wire_error(problem: WireError, plan: Plan, answer: Answer | None) -> Provide
         model=plan.model,
         status=status,
         provider_code=problem.code or None,
-        request_id=_request_id(answer) if answer else None,
+        request_id=(request_id_of(answer) if answer else "") or problem.request_id or None,
         body=answer.body[:65_536] if answer else b"",
     )
     error.retry_after_seconds = problem.retry_after_seconds
     return error
 
 
-def _request_id(answer: Answer | Opened) -> str:
-    return answer.headers.get("x-request-id") or answer.headers.get("x-generation-id") or ""
+def request_id_of(head: Answer | Opened | Failed) -> str:
+    """The provider's id of a request, from the head of its reply; "" where no head came or it says none."""
+    headers = head.headers or {}
+    return next((headers[name] for name in _REQUEST_IDS if headers.get(name)), "")
 
 
 def attach(error: BursarError, conclusion: Conclusion) -> BursarError:

@@ -8,16 +8,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from bursar.call.books import Fact
 from bursar.errors import BursarError
+from bursar.rules.breaker import State
 
 
-@dataclass(frozen=True, slots=True)
-class CallEnded:
+class CallEnded(Struct, frozen=True, gc=False):
     """An attempt came to an end and was entered in the books (`settled`) or will be."""
 
     fact: Fact
     settled: bool = True
+
+
+class AttemptFailed(Struct, frozen=True, gc=False):
+    """An attempt failed, and the call goes on at the same or another candidate after `wait_ms`."""
+
+    fact: Fact
+    next_provider: str
+    next_model: str
+    wait_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +65,46 @@ class HoldsExpired:
     attempts: tuple[tuple[str, int], ...]
 
 
-Event = CallEnded | CallRefused | BudgetOverdrawn | CostWarned | HoldsExpired
+@dataclass(frozen=True, slots=True)
+class LimitBeyondProvider:
+    """A limit is larger than the one that the provider says it keeps; told with each answer that says so.
+
+    limit: its name here. allowed: the provider's own, in the same units and for the same period.
+    """
+
+    call_id: str
+    provider: str
+    limit: str
+    allowed: int
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerChanged:
+    """The circuit breaker of a provider's model opened, lets a probe pass (half_open), or closed.
+
+    until_ms: while open, when the next probe may go. at_ms: since when. Both in epoch milliseconds.
+    why: what opened it, in a few words; kept until it closes. opened: how often it has opened so far.
+    """
+
+    provider: str
+    model: str
+    state: State
+    until_ms: int
+    at_ms: int = 0
+    why: str = ""
+    opened: int = 0
+
+
+Event = (
+    CallEnded
+    | AttemptFailed
+    | CallRefused
+    | BudgetOverdrawn
+    | CostWarned
+    | HoldsExpired
+    | LimitBeyondProvider
+    | BreakerChanged
+)
 Observer = Callable[[Event], None]
 
 

@@ -6,15 +6,15 @@ Source: DESIGN sections 1 and 4 (invariants 4 and 7: `sent` says whether a hold 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 FailedKind = Literal["connect", "pool", "timeout", "broken", "too_large", "cancelled", "closed"]
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One HTTP request to make: always a POST of `body` to `url`.
+class Exchange(Struct, frozen=True, gc=False):
+    """One HTTP request to make: a POST of `body` to `url`, or a GET without one.
 
     `headers` leaves out what the connection decides: Host, Content-Length, Transfer-Encoding and Connection.
     """
@@ -25,10 +25,12 @@ class Exchange:
     body: bytes
     stream: bool  # hand out the body as it arrives when the status is below 300
     deadline_ms: int | None  # epoch ms (clock of the driver) after which the whole exchange must have ended
+    method: Literal["POST", "GET"] = "POST"
+    first_token_seconds: float | None = None  # of a stream, from the request on; None for no limit of its own
+    stall_seconds: float | None = None  # between two pieces of a stream; None for the pool's read timeout
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(Struct):
     """What is known of an exchange while it runs, for whoever started it and may be cancelled meanwhile.
 
     sent: False only while provably no byte of the request was sent. It never goes back to False.
@@ -37,8 +39,7 @@ class Progress:
     sent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True, gc=False):
     """A reply read to its end: every one that was not streamed, and every status of 300 or more.
 
     The body is decoded; `content-encoding` and `content-length` still say what they said on the wire. The body of a
@@ -50,16 +51,14 @@ class Answer:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True, gc=False):
     """The head of a streamed reply; its bytes follow through the body object."""
 
     status: int
     headers: Mapping[str, str]  # lower-case names
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True, gc=False):
     """No reply, or a broken one.
 
     `connect`: no connection (DNS, refused, TLS, proxy). `pool`: no seat within the pool timeout. `timeout`: a limit on

@@ -1,8 +1,10 @@
-"""One governed call, from its plan to its receipt. Read this first.
+"""One governed call, from its route to its receipt. Read this first.
 
-    caps ── seat ── reserve ──(denied: unseat, wait)── encode ── open ──┬─ answer ──────────── settle ── result
-                                                                        ├─ stream ── relay ─── settle ── result
-                                                                        └─ failed ─ void or ── settle ── error
+    ┌▶ breaker ── caps ── seat ── reserve ──(denied: unseat, wait)── permit ── encode ── open
+    │                                             ┌─ answer ───────────────────────────────┤
+    │      result or error ◀── meter ── settle ◀──┼─ stream ── relay ──────────────────────┤
+    │                                     │       └─ failed (not sent: void) ──────────────┘
+    └── sleep ◀── the same again, or the next candidate
 
 The flow is a generator: it yields effects (`effects`) and is sent their outcomes. It knows no clock (one is passed in),
 socket, event loop or randomness, so a test drives it with a list. Nothing is ever thrown into it: every ending is a
@@ -13,10 +15,13 @@ connection.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
 from typing import Any
 
-from bursar.call.books import Ended, Fact, Granted, Reserve, Settle, Void
+from msgspec import Struct
+from msgspec.structs import replace
+
+from bursar.call.admission import admit, kept_under_caps
+from bursar.call.books import Ended, Fact, Granted, Mark, Settle, Void
 from bursar.call.conclude import (
     Conclusion,
     Timing,
@@ -24,25 +29,30 @@ from bursar.call.conclude import (
     conclude_answer,
     conclude_failed,
     conclude_stream,
-    failed_error,
+    request_id_of,
 )
-from bursar.call.effects import Admit, Effect, Open, Relay, Seat, Streamed, Unseat
-from bursar.call.events import BudgetOverdrawn, CallEnded, CallRefused, CostWarned, Observer
-from bursar.call.exchange import Answer, Exchange, Failed, Opened
+from bursar.call.effects import Effect, Open, Relay, Sleep, Streamed, Unseat
+from bursar.call.events import (
+    AttemptFailed,
+    BudgetOverdrawn,
+    CallEnded,
+    CallRefused,
+    CostWarned,
+    LimitBeyondProvider,
+    Observer,
+)
+from bursar.call.exchange import Answer, Exchange, Opened
+from bursar.call.observing import observed
 from bursar.call.plan import Plan
-from bursar.call.receipt import Receipt
-from bursar.call.refusal import over_cap, refused, wait_refused
-from bursar.errors import BursarError, QueueFullError, StreamInterruptedError
-from bursar.rules.allowances import Denial
-from bursar.rules.money import Cost
+from bursar.call.receipt import Earlier, Receipt
+from bursar.call.refusal import wait_refused
+from bursar.call.route import Failure, Route
+from bursar.errors import BursarError, CircuitBreakerError, ProviderError, StreamInterruptedError
+from bursar.rules.money import UNKNOWN_COST, Cost
 from bursar.wire.dialect import Metered
 
-# A wait that ends so often without a seat is no longer a wait but a fight; the deadline ends it otherwise.
-ADMISSIONS_MAX = 100
 
-
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True, gc=False):
     """What a call came to. `body`: the whole reply as bytes, None for a stream (its reader has it)."""
 
     cost: Cost
@@ -64,78 +74,100 @@ class Caller:
         self.gone = False
 
 
-def govern(plan: Plan, caller: Caller, clock: Callable[[], int], observe: Observer) -> Flow:
-    """Bound, reserve, send, meter, settle. Raises BursarError; what was charged for it is on the error."""
+def govern(route: Route, caller: Caller, clock: Callable[[], int], observe: Observer) -> Flow:
+    """Attempt after attempt until one answers. Raises BursarError; what was charged for it is on the error."""
+    plan = route.first()
+    failures: list[Failure] = []
+    while True:
+        ended = yield from _attempt(plan, caller, clock, observe)
+        if isinstance(ended, Result):
+            return _with_earlier(ended, _earlier(failures)) if failures else ended
+        failures.append(ended)
+        charged_nano_usd = sum([one.fact.charged_nano_usd for one in failures if one.fact is not None])
+        step = None if caller.gone else route.after(ended, charged_nano_usd)
+        if step is None:
+            raise _final(failures, observe, clock)
+        if ended.fact is not None:
+            observe(AttemptFailed(ended.fact, step.plan.provider.name, step.plan.model, step.wait_ms))
+        if step.wait_ms and not ((yield Sleep(step.wait_ms)) and not caller.gone):
+            raise _final(failures, observe, clock)
+        plan = step.plan
+
+
+def _attempt(
+    plan: Plan, caller: Caller, clock: Callable[[], int], observe: Observer
+) -> Generator[Effect, Any, Result | Failure]:
+    """Bound, reserve, send, meter, settle: once, at one candidate."""
+    guard = plan.guard
     try:
-        error = over_cap(plan)
-        if error is not None:
-            raise error
-        grant = yield from _admit(plan, clock)
+        if guard is not None and not guard.allows():
+            raise guard.refusal()
+        plan = yield from kept_under_caps(plan)
+        plan, grant = yield from admit(plan, clock)
     except BursarError as error:
         error.call_id = plan.call_id
-        wait_ms = clock() - plan.start_ms
-        observe(CallRefused(plan.call_id, plan.provider.name, plan.model, error, wait_ms))
-        raise wait_refused(error, wait_ms) from None
+        return Failure(plan, wait_refused(error, clock() - plan.start_ms))
+    if guard is None:
+        conclusion, body = yield from _send(plan, grant, clock)
+    else:
+        permit = guard.take()
+        if permit is None:
+            # Others are probing already: nothing may be sent, so nothing is held.
+            yield Void(grant.attempt_id)
+            yield Unseat(plan.provider.name)
+            refusal = guard.refusal()
+            refusal.call_id = plan.call_id
+            return Failure(plan, refusal)
+        try:
+            conclusion, body = yield from _send(plan, grant, clock)
+        except GeneratorExit:
+            raise  # forgotten by everybody; the garbage collector takes no locks, and the permit's lease will end
+        except BaseException:
+            guard.finish(permit, "ignored", 0)
+            raise
+        guard.finish(permit, conclusion.health, conclusion.fact.duration_ms)
+    return (yield from _settle(plan, caller, conclusion, observe, body))
+
+
+def _send(
+    plan: Plan, grant: Granted, clock: Callable[[], int]
+) -> Generator[Effect, Any, tuple[Conclusion, bytes | None]]:
+    """Send what was granted, and read what comes of it to its end."""
     granted_ms = clock()
     if not _imposes(plan, grant):
         # What was granted for is in force nowhere: neither the books nor the receipt may say so.
         grant = replace(grant, output_tokens=0, capped_by="")
-    outcome = yield Open(_exchange(plan, grant))
+    outcome = yield Open(_exchange(plan, grant), plan)
+    body: bytes | None = None
     if isinstance(outcome, Opened):
+        request_id = request_id_of(outcome) if plan.provider.records else ""
+        if request_id:
+            # Should nobody live to settle this attempt, its cost can be asked for.
+            yield Mark(grant.attempt_id, request_id)
         reader = plan.dialect.reader(plan.request)
-        streamed: Streamed = yield Relay(reader)
+        # A record that cannot be asked for is no reason to close a stream whose end would say what it cost.
+        on_abort = "drain" if plan.on_abort == "cancel" and plan.provider.records and not request_id else plan.on_abort
+        streamed: Streamed = yield Relay(reader, plan.request.dialect, on_abort)
         timing = Timing(granted_ms, clock(), streamed.first_token_ms)
-        conclusion = conclude_stream(plan, grant, outcome, reader.metered(), streamed.failed, timing)
-        return (yield from _settle(plan, caller, conclusion, observe))
-    timing = Timing(granted_ms, clock())
-    if isinstance(outcome, Answer):
-        conclusion = conclude_answer(plan, grant, outcome, timing)
-        return (yield from _settle(plan, caller, conclusion, observe, outcome.body))
-    return (yield from _settle(plan, caller, conclude_failed(plan, grant, outcome, timing), observe))
-
-
-def _admit(plan: Plan, clock: Callable[[], int]) -> Generator[Effect, Any, Granted]:
-    """Take a connection's seat and the money, waiting for either without holding the other."""
-    provider = plan.provider.name
-    reserves = (
-        Reserve(f"{plan.call_id}.{number}", plan.call_id, plan.scopes, plan.demand, plan.provider.refunds)
-        for number in range(ADMISSIONS_MAX)
-    )
-    for reserve in reserves:
-        seat = yield Seat(provider, _seat_wait_seconds(plan, clock))
-        if seat is not True:
-            raise failed_error(seat or Failed("timeout", False, "the deadline passed"), plan)
-        outcome: Granted | Denial | BursarError = yield Admit(reserve)
-        if isinstance(outcome, Granted):
-            return outcome
-        yield Unseat(provider)
-        if isinstance(outcome, BursarError):
-            raise outcome
-        if outcome.comeback == "never" or clock() >= plan.wait_until_ms:
-            raise refused(outcome, plan)
-        # Wait without a connection. A grant that finds no seat at once is given back, and the wait begins again.
-        outcome = yield Admit(next(reserves), plan.wait_until_ms)
-        if isinstance(outcome, Denial):
-            raise refused(outcome, plan)
-        if isinstance(outcome, BursarError):
-            raise outcome
-        if (yield Seat(provider)) is True:
-            return outcome
-        yield Void(outcome.attempt_id)
-    raise QueueFullError(f"no connection of {provider} was free whenever there was money for the call; try again later")
-
-
-def _seat_wait_seconds(plan: Plan, clock: Callable[[], int]) -> float:
-    if plan.deadline_ms is None:
-        return plan.pool_timeout_seconds
-    return min(max(plan.deadline_ms - clock(), 0) / 1000, plan.pool_timeout_seconds)
+        conclusion = conclude_stream(plan, grant, outcome, reader.metered(), streamed, timing)
+    elif isinstance(outcome, Answer):
+        conclusion = conclude_answer(plan, grant, outcome, Timing(granted_ms, clock()))
+        body = plan.dialect.reply(outcome.body) if conclusion.error is None else outcome.body
+    else:
+        conclusion = conclude_failed(plan, grant, outcome, Timing(granted_ms, clock()))
+    if plan.limits_observed:
+        problem = conclusion.problem
+        refused_seconds = problem.retry_after_seconds if problem is not None and problem.kind == "rate" else None
+        seen = observed(plan.provider, outcome.headers, wait_seconds=refused_seconds)
+        conclusion = replace(conclusion, observed=seen)
+    return conclusion, body
 
 
 def _imposes(plan: Plan, grant: Granted) -> bool:
     """Whether the output limit that was granted for goes to the provider: where the caller set none and money binds."""
     if plan.request.output_limit is not None or not grant.output_tokens:
         return False
-    if plan.demand.capped_by:
+    if plan.demand.capped_by or plan.dialect.needs_limit:
         return True
     return not plan.observes and any(
         claim.meter == "nano_usd" and claim.allowance not in plan.observed for claim in grant.claims
@@ -149,30 +181,100 @@ def _exchange(plan: Plan, grant: Granted) -> Exchange:
     headers = dict(plan.headers)
     if plan.provider.request_id_header:
         headers[plan.provider.request_id_header] = grant.attempt_id
-    return Exchange(plan.provider.name, plan.url, headers, body, request.stream, plan.deadline_ms)
+    return Exchange(
+        plan.provider.name,
+        plan.url,
+        headers,
+        body,
+        request.stream,
+        plan.deadline_ms,
+        first_token_seconds=plan.first_token_seconds,
+        stall_seconds=plan.stall_seconds,
+    )
 
 
 def _settle(
-    plan: Plan, caller: Caller, conclusion: Conclusion, observe: Observer, body: bytes | None = None
-) -> Generator[Effect, Any, Result]:
+    plan: Plan, caller: Caller, conclusion: Conclusion, observe: Observer, body: bytes | None
+) -> Generator[Effect, Any, Result | Failure]:
     """Enter the fact, tell the observers, and give the caller its receipt or its error."""
     fact = conclusion.fact
     if caller.gone and fact.ending in ("ok", "interrupted"):
         fact = replace(fact, ending="aborted")
-    operation = Void(fact.attempt_id, fact) if fact.ending == "not_sent" else Settle(fact)
+    plan.learn(fact)
+    operation = Void(fact.attempt_id, fact) if fact.ending == "not_sent" else Settle(fact, conclusion.observed)
     outcome = yield operation
     settled = isinstance(outcome, Ended)
     observe(CallEnded(fact, settled))
-    if isinstance(outcome, Ended) and outcome.overdrawn:
-        observe(BudgetOverdrawn(plan.call_id, outcome.overdrawn))
+    if isinstance(outcome, Ended):
+        _alarm(plan, outcome, observe)
     if plan.warn_nano_usd is not None and fact.charged_nano_usd >= plan.warn_nano_usd and fact.ending != "not_sent":
         observe(CostWarned(fact, plan.warn_nano_usd))
     result = Result(conclusion.cost, _receipt(plan, fact, outcome), conclusion.metered, fact, body)
-    if conclusion.error is not None:
-        if isinstance(conclusion.error, StreamInterruptedError):
-            conclusion.error.reply = result
-        raise attach(conclusion.error, conclusion)
-    return result
+    if conclusion.error is None:
+        return result
+    if isinstance(conclusion.error, StreamInterruptedError):
+        conclusion.error.reply = result
+    return Failure(plan, attach(conclusion.error, conclusion), conclusion.problem, fact)
+
+
+def _alarm(plan: Plan, ended: Ended, observe: Observer) -> None:
+    """Tell of budgets that stand above their limit, and of limits that stand above the provider's."""
+    if ended.overdrawn:
+        observe(BudgetOverdrawn(plan.call_id, ended.overdrawn))
+    for limit, allowed in ended.beyond:
+        observe(LimitBeyondProvider(plan.call_id, plan.provider.name, limit, allowed))
+
+
+def _final(failures: list[Failure], observe: Observer, clock: Callable[[], int]) -> BursarError:
+    """The error of a call that nobody answered: the last of a provider, else our own first refusal.
+
+    It stands for all attempts: what any of them may have sent, what all of them are charged.
+    """
+    asked = [failure for failure in failures if failure.fact is not None]
+    failure = asked[-1] if asked else _soonest(failures)
+    error = failure.error
+    error.earlier = _earlier([one for one in failures if one is not failure])
+    if isinstance(error, ProviderError):
+        error.attempts = max(len(asked), 1)
+        error.sent = any(one.error.sent for one in asked)
+        error.cost = _total([one.error.cost for one in asked if one.error.cost is not None])
+    if isinstance(error, StreamInterruptedError) and isinstance(error.reply, Result):
+        error.reply = _with_earlier(error.reply, error.earlier)
+    if not asked:
+        plan = failure.plan
+        observe(CallRefused(plan.call_id, plan.provider.name, plan.model, error, clock() - plan.start_ms))
+    return error
+
+
+def _soonest(failures: list[Failure]) -> Failure:
+    """The first refusal; where every candidate is left alone, that of the one which can be asked again first."""
+    if all(isinstance(one.error, CircuitBreakerError) for one in failures):
+        return min(failures, key=lambda one: one.error.retry_after_seconds or 0.0)
+    return failures[0]
+
+
+def _total(costs: list[Cost]) -> Cost | None:
+    """What attempts cost together; None where none was sent, unknown where one of them is."""
+    if len(costs) < 2:
+        return costs[0] if costs else None
+    known = [cost.nano_usd for cost in costs if cost.nano_usd is not None]
+    if len(known) < len(costs):
+        return UNKNOWN_COST
+    return Cost(sum(known), costs[-1].source, certain=all(cost.certain for cost in costs))
+
+
+def _with_earlier(result: Result, earlier: tuple[Earlier, ...]) -> Result:
+    """The result, with what was tried before it on the receipt."""
+    return replace(result, receipt=replace(result.receipt, earlier=earlier))
+
+
+def _earlier(failures: list[Failure]) -> tuple[Earlier, ...]:
+    return tuple(
+        Earlier(one.plan.provider.name, one.plan.model, one.fact.error_code, one.fact.charged_nano_usd)
+        if one.fact is not None
+        else Earlier(one.plan.provider.name, one.plan.model, one.error.code, 0)
+        for one in failures
+    )
 
 
 def _receipt(plan: Plan, fact: Fact, outcome: Ended | BursarError) -> Receipt:

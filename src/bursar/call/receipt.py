@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import NamedTuple
+
+from msgspec import Struct
 
 from bursar.call.books import Balance
 from bursar.rules.money import format_usd, usd_of
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Earlier(NamedTuple):
+    """An attempt before the one that answered: where, why it failed, and what it is charged (0 unless uncertain)."""
+
+    provider: str
+    model: str
+    error_code: str
+    charged_nano_usd: int
+
+
+class Receipt(Struct, frozen=True, gc=False):
     """The money of one call. Amounts are nano-USD, times milliseconds.
 
     held_nano_usd: the most it could cost, set aside before it was sent. charged_nano_usd: what the budgets carry now:
@@ -19,6 +29,7 @@ class Receipt:
     output_tokens_max: the output limit that was in force, None when there was none; capped_by: the budget or cap that
     made it lower than the model's own, "" for none. settled: False when the books could not yet be written (the
     money stays held and the entry is repeated). would_refuse: observed budgets that enforcement would have refused.
+    earlier: the attempts before the one that answered; what they are charged comes on top.
     """
 
     call_id: str
@@ -34,6 +45,7 @@ class Receipt:
     wait_ms: int = 0
     settled: bool = True
     would_refuse: tuple[str, ...] = ()
+    earlier: tuple[Earlier, ...] = ()
 
     @property
     def held_usd(self) -> Decimal:
@@ -49,11 +61,18 @@ class Receipt:
         charged = "charged" if self.certain else "not certain; charged at most"
         lines = [f"held {format_usd(self.held_nano_usd)}, {charged} {format_usd(self.charged_nano_usd)}"]
         lines += [describe(balance) for balance in self.budgets]
+        for one in self.earlier:
+            lines.append(f"before it {one.provider}/{one.model} failed ({one.error_code}){_charged(one)}")
         if self.capped_by:
             lines.append(f"output limited to {self.output_tokens_max} tokens by {self.capped_by}")
         if not self.settled:
             lines.append("not yet in the books; it will be entered when they can be written")
         return "; ".join(lines)
+
+
+def _charged(earlier: Earlier) -> str:
+    amount = earlier.charged_nano_usd
+    return f", charged at most {format_usd(amount)}" if amount else ""
 
 
 def describe(balance: Balance) -> str:

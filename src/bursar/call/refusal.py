@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from bursar.call.plan import Cap, Plan
 from bursar.call.receipt import instant
-from bursar.errors import BudgetExceededError, BursarError, LimitExceededError, PriceUnknownError, RefusedError
+from bursar.errors import (
+    BudgetExceededError,
+    BursarError,
+    LimitExceededError,
+    PriceUnknownError,
+    RefusedError,
+)
 from bursar.rules.allowances import Demand, Denial
 from bursar.rules.estimate import floor_nano_usd
 from bursar.rules.money import format_usd
+from bursar.rules.tiers import KNOWN, plain
+
+_BEHIND = "calls that came before wait for it, and this one would pass them."
 
 
 def refused(denial: Denial, plan: Plan) -> RefusedError:
@@ -43,13 +52,34 @@ def unpriced(plan: Plan, why: str) -> PriceUnknownError:
             models=(),
         )
     models = plan.unpriced or (f"{plan.provider.name}/{plan.model}",)
+    own = f"{plan.provider.name}/"
+    tier = plan.request.tier
+    if tier and all(plan.price(model.removeprefix(own)) is not None for model in models):
+        return _unpriced_tier(models, tier, why)
+    near = [f"{own}{name}" for model in models for name in plan.nearest(model.removeprefix(own))]
+    hint = f" Names like it that have one: {', '.join(dict.fromkeys(near))}." if near else ""
     lines = "\n".join(f"  {model}: {{input: 0.00, output: 0.00}}   # USD per million tokens" for model in models)
+    place = f"llm.providers.{plan.provider.name}"
+    azure = plan.provider.price_provider == "azure"
+    deployment = f"or the model that it is a deployment of, `deployments: {{{plan.model}: gpt-4o}}` at {place},\n"
     return PriceUnknownError(
-        f"The price of {', '.join(models)} is not known, and {why}: the call is refused. "
-        f"Add to bursar.yaml:\n\nprices:\n{lines}\n\n"
-        f"or, where it costs nothing, `price: free` at llm.providers.{plan.provider.name}.",
+        f"The price of {', '.join(models)} is not known, and {why}: the call is refused.{hint} "
+        f"Add to bursar.yaml:\n\nprices:\n{lines}\n\n{deployment if azure else ''}"
+        f"or, where it costs nothing, `price: free` at {place}.",
         models=models,
     )
+
+
+def _unpriced_tier(models: tuple[str, ...], tier: str, why: str) -> PriceUnknownError:
+    """The error for a tier of service without a price: a mistyped name, or one that nobody lists for these models."""
+    tier = plain(tier)
+    mistyped = [word for word in tier.split("+") if word not in KNOWN]
+    message = f"The price of {', '.join(models)} in the tier of service {tier!r} is not known, and {why}: refused."
+    if mistyped:
+        return PriceUnknownError(f"{message} The tiers that have names: {', '.join(KNOWN)}.", models=models)
+    prices = "{input: 0.00, output: 0.00}"
+    lines = "\n".join(f"  {model}: {{input: 0.00, output: 0.00, tiers: {{{tier}: {prices}}}}}" for model in models)
+    return PriceUnknownError(f"{message} Add to bursar.yaml:\n\nprices:\n{lines}", models=models)
 
 
 def _missing(denial: Denial) -> BudgetExceededError | LimitExceededError:
@@ -92,10 +122,14 @@ def _over_budget(denial: Denial) -> BudgetExceededError:
     allowance = denial.allowance
     of = _whose(denial)
     spent, held = format_usd(denial.spent), format_usd(denial.held)
-    message = (
-        f"Budget {allowance.name!r} ({of}{allowance.period}): needs up to {format_usd(denial.needed)}; "
-        f"{format_usd(denial.left)} left of {format_usd(denial.limit)} ({spent} spent, {held} held)."
-    )
+    message = f"Budget {allowance.name!r} ({of}{allowance.period}): "
+    if denial.reason == "behind":
+        message += _BEHIND
+    else:
+        message += (
+            f"needs up to {format_usd(denial.needed)}; "
+            f"{format_usd(denial.left)} left of {format_usd(denial.limit)} ({spent} spent, {held} held)."
+        )
     if denial.comeback == "on_release":
         message += " Calls in flight hold what is missing: try again when they end."
     elif denial.resets_at_ms is not None:
@@ -125,7 +159,8 @@ def _over_limit(denial: Denial) -> LimitExceededError:
     of = _whose(denial)
     unit = allowance.meter.replace("_", " ")
     per = f" per {allowance.period}" if allowance.period else ""
-    message = f"Limit {allowance.name!r} ({of}{denial.limit} {unit}{per}): needs {denial.needed}, {denial.left} free."
+    message = f"Limit {allowance.name!r} ({of}{denial.limit} {unit}{per}): "
+    message += _BEHIND if denial.reason == "behind" else f"needs {denial.needed}, {denial.left} free."
     retry_after_seconds: float | None = None
     if denial.comeback == "later":
         retry_after_seconds = denial.wait_ms / 1000

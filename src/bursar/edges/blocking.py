@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from bursar.call.effects import Admit, Effect, Open, Relay, Seat, Streamed, Unseat
+from bursar.call.books import Mark
+from bursar.call.effects import Admit, Effect, Open, Relay, Seat, Sleep, Tighten, Unseat
 from bursar.call.events import Observer
 from bursar.call.exchange import Failed
 from bursar.call.flow import Result
-from bursar.call.plan import Plan
+from bursar.call.route import Route
+from bursar.edges.announced import Announced
 from bursar.edges.drain import BlockingDrain
 from bursar.edges.run import GONE, LEFT, Run
 from bursar.edges.teller import Teller
@@ -23,7 +25,6 @@ from bursar.errors import BursarError, InvalidRequestError
 if TYPE_CHECKING:
     from bursar.edges.http.blocking import BlockingTransport
     from bursar.edges.http.blocking_body import BlockingBody
-    from bursar.wire.dialect import StreamReader
 
 
 class BlockingRun(Run):
@@ -31,8 +32,8 @@ class BlockingRun(Run):
 
     __slots__ = ("body", "driver", "interrupt")
 
-    def __init__(self, driver: BlockingDriver, plan: Plan, observe: Observer) -> None:
-        super().__init__(driver.teller, driver.clock, plan, observe)
+    def __init__(self, driver: BlockingDriver, route: Route, observe: Observer) -> None:
+        super().__init__(driver.teller, driver.clock, route, observe)
         self.driver = driver
         self.body: BlockingBody | None = None
         self.interrupt: BaseException | None = None
@@ -45,10 +46,14 @@ class BlockingRun(Run):
             raise
         except BaseException:
             # An interrupt can come between any two steps, inside the flow too.
-            self.abandon()
-            if self.body is not None:
-                self.body.close()
+            self.let_go()
             raise
+
+    def let_go(self) -> None:
+        """End what an interrupt left unfinished. What has ended is not touched."""
+        self.abandon()
+        if self.body is not None:
+            self.body.close()
 
     def _advance(self, outcome: Any) -> Result | BlockingRelay:
         while True:
@@ -64,7 +69,7 @@ class BlockingRun(Run):
                     raise self.interrupt from None
                 raise
             if isinstance(effect, Relay):
-                return BlockingRelay(self, effect.reader)
+                return BlockingRelay(self, effect)
             if self.interrupt is not None:
                 outcome = self.unattended(effect)
                 continue
@@ -74,6 +79,7 @@ class BlockingRun(Run):
                 outcome = error
             except BaseException as interrupt:
                 self.interrupt = interrupt
+                self.caller.gone = True  # nothing more is tried
                 # Repeating a settle or a void that had been queued already changes nothing.
                 outcome = self.unattended(effect)
 
@@ -86,11 +92,19 @@ class BlockingRun(Run):
             return self.reserved(driver.teller.ask_blocking(effect.reserve, effect.until_ms))
         if isinstance(effect, Open):
             # The transport releases the seat; should it never come to that, `abandon` does.
+            self.plan = effect.plan
             outcome, self.body = driver.transport.open(effect.exchange, self.progress, self.seat)
             self.seat = None
             return outcome
+        if isinstance(effect, Mark):
+            return self.mark(effect)
+        if isinstance(effect, Sleep):
+            time.sleep(effect.wait_ms / 1000)
+            return True
         if isinstance(effect, Unseat):
             return self.release_seat()
+        if isinstance(effect, Tighten):
+            return effect.tightening.demand()
         outcome = driver.teller.ask_blocking(effect)  # type: ignore[arg-type]
         self.held_by = ""
         return outcome
@@ -110,48 +124,61 @@ class BlockingRun(Run):
         return True
 
 
-class BlockingRelay:
+class BlockingRelay(Announced):
     """An open stream. Pulling moves bytes without waking the flow; its end, its error and leaving it do."""
 
-    def __init__(self, run: BlockingRun, reader: StreamReader) -> None:
-        assert run.body is not None
+    def __init__(self, run: BlockingRun, relay: Relay) -> None:
+        super().__init__(run.clock)
         self._run = run
-        self._body = run.body
-        self._first_token_ms: int | None = None
         self._left = False
-        self._ended = False
         self._error: BursarError | None = None
-        self.reader = reader
         self.result: Result | None = None
+        self._begin(relay)
+
+    def _begin(self, relay: Relay) -> None:
+        """A stream is open: the first, or the one that follows one that broke before it said anything."""
+        assert self._run.body is not None
+        self._body = self._run.body
+        self._ended = False
+        self.begin(relay)
 
     def pull(self) -> list[bytes]:
         """The payloads that have arrived, at least one; [] at the end, when `result` is set. Raises BursarError."""
-        if self._ended or self._left:
-            return self._afterwards()
+        while not (self._ended or self._left):  # the end of one stream may be the beginning of the next
+            payloads = self._next()
+            if payloads:
+                return self.deliver(payloads)
+        return self._afterwards()
+
+    def _next(self) -> list[bytes]:
+        """The payloads of the stream that is open now; [] at its end."""
         while not self.reader.done:
             data = self._body.read()
             if not isinstance(data, bytes) or not data:
                 self._end(data or None)
                 return []
             payloads = self.reader.feed(data)
-            if payloads:
-                if self._first_token_ms is None:
-                    self._first_token_ms = self._run.driver.clock()
+            if not payloads:
+                self.unread(data)
+            elif self.first_token_ms is not None or (payloads := self.begun(payloads, self._body.began)):
                 return payloads
         self._end(None)
         return []
 
     def leave(self) -> None:
-        """The caller wants no more: the drain reads the rest, or cuts. Idempotent; never waits."""
+        """The caller wants no more: the drain reads the rest, or the stream is cut. Idempotent; never waits for it."""
         if self._left:
             return
         if self._ended:
-            self._body.close()  # an interrupt may have come between its end and its settle
-            self._run.abandon()
+            # An interrupt may have come between its end and its settle, or as another stream had just been opened.
+            self._run.let_go()
             return
         self._left = True
         self._run.caller.gone = not self.reader.done
-        self._run.driver.drain.adopt_stream(self)
+        if self._run.caller.gone and self.effect.on_abort != "drain":
+            self.cut()
+        else:
+            self._run.driver.drain.adopt_stream(self)
 
     def read_on(self, seconds: float) -> None:
         """What the drain does with a stream that was left: read it to its end, for so long at most, and settle."""
@@ -190,12 +217,14 @@ class BlockingRelay:
         self._ended = True
         self._body.close()
         try:
-            result = self._run.advance(Streamed(failed, self._first_token_ms))
+            result = self._run.advance(self.streamed(failed))
         except BursarError as error:
             self._error = error
             raise
-        assert isinstance(result, Result)
-        self.result = result
+        if isinstance(result, Result):
+            self.result = result
+        else:
+            self._begin(result.effect)
 
     def _afterwards(self) -> list[bytes]:
         """What a pull says once the stream is over."""
@@ -203,7 +232,7 @@ class BlockingRelay:
             raise self._error
         if self.result is None:
             raise InvalidRequestError(LEFT)
-        return []
+        return self.rest()
 
 
 class BlockingDriver:
@@ -217,6 +246,6 @@ class BlockingDriver:
         self.drain = drain
         self.clock = clock
 
-    def call(self, plan: Plan, observe: Observer) -> Result | BlockingRelay:
+    def call(self, route: Route, observe: Observer) -> Result | BlockingRelay:
         """Run a call to its result, or to its open stream. Raises BursarError."""
-        return BlockingRun(self, plan, observe).advance(None)
+        return BlockingRun(self, route, observe).advance(None)

@@ -13,11 +13,13 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any
 
-from bursar.call.effects import Admit, Effect, Open, Relay, Seat, Streamed, Unseat
+from bursar.call.books import Mark
+from bursar.call.effects import Admit, Effect, Open, Relay, Seat, Sleep, Tighten, Unseat
 from bursar.call.events import Observer
 from bursar.call.exchange import Failed
 from bursar.call.flow import Result
-from bursar.call.plan import Plan
+from bursar.call.route import Route
+from bursar.edges.announced import Announced
 from bursar.edges.drain import AsyncDrain
 from bursar.edges.run import GONE, LEFT, Run
 from bursar.edges.teller import Teller
@@ -26,7 +28,6 @@ from bursar.errors import BursarError, InvalidRequestError
 if TYPE_CHECKING:
     from bursar.edges.http.async_body import AsyncBody
     from bursar.edges.http.asynchronous import AsyncTransport
-    from bursar.wire.dialect import StreamReader
 
 # After its terminator a stream has only the end of its body left; a server that keeps it open is not waited for.
 TAIL_SECONDS = 1.0
@@ -37,13 +38,18 @@ class AsyncRun(Run):
 
     __slots__ = ("body", "cancelled", "driver", "opened")
 
-    def __init__(self, driver: AsyncDriver, plan: Plan, observe: Observer) -> None:
-        super().__init__(driver.teller, driver.clock, plan, observe)
+    def __init__(self, driver: AsyncDriver, route: Route, observe: Observer) -> None:
+        super().__init__(driver.teller, driver.clock, route, observe)
         self.driver = driver
         self.body: AsyncBody | None = None
         self.opened = False
         # How it was cut: cancelled, or (a loop that was closed under its tasks) thrown away.
         self.cancelled: type[BaseException] | None = None
+
+    @property
+    def under_way(self) -> bool:
+        """Whether the provider may have the request: its answer says what that cost. Else the call can be undone."""
+        return self.opened and self.progress.sent
 
     async def advance(self, outcome: Any) -> Result | AsyncRelay:
         """Send an outcome in and go on to the next Relay, or to the end. Raises BursarError or CancelledError."""
@@ -60,7 +66,7 @@ class AsyncRun(Run):
                     raise self.cancelled from None
                 raise
             if type(effect) is Relay:
-                return AsyncRelay(self, effect.reader)
+                return AsyncRelay(self, effect)
             if self.cancelled:
                 outcome = self.unattended(effect)
                 continue
@@ -68,6 +74,7 @@ class AsyncRun(Run):
                 outcome = await self._perform(effect)
             except (asyncio.CancelledError, GeneratorExit) as cancel:
                 self.cancelled = type(cancel)
+                self.caller.gone = True  # nothing more is tried
                 outcome = self.cut(effect)
 
     async def _perform(self, effect: Effect) -> Any:
@@ -81,16 +88,27 @@ class AsyncRun(Run):
             return self.reserved(await _answered(driver.teller, reserve, until_ms))
         if kind is Open:
             self.opened = True
-            exchange, seat = effect.exchange, self.take_seat()  # type: ignore[union-attr]
-            outcome, self.body = await driver.transport.open(exchange, self.progress, seat)
+            seat = self.opening(effect)  # type: ignore[arg-type]
+            outcome, self.body = await driver.transport.open(effect.exchange, self.progress, seat)  # type: ignore[union-attr]
             return outcome
+        if kind is Mark:
+            return self.mark(effect)  # type: ignore[arg-type]
         if kind is Unseat:
             return self.release_seat()
+        if kind is Tighten:
+            tightening = effect.tightening  # type: ignore[union-attr]
+            # The GIL is free while text is cut into tokens: other calls go on meanwhile.
+            return tightening.demand() if tightening.brief else await asyncio.to_thread(tightening.demand)
+        if kind is Sleep:
+            self.opened = False
+            await asyncio.sleep(effect.wait_ms / 1000)  # type: ignore[union-attr]
+            return True
         outcome = await _answered(driver.teller, effect, 0)
         self.held_by = ""
         return outcome
 
     async def _sit(self, effect: Seat) -> bool | Failed:
+        self.opened = False  # of this attempt nothing is on its way yet: who leaves now ends the call
         transport = self.driver.transport
         seat: Any = transport.seat(effect.provider)
         if seat is None:
@@ -103,86 +121,133 @@ class AsyncRun(Run):
         return True
 
 
-class AsyncRelay:
-    """An open stream. Pulling moves bytes without waking the flow; its end, its error and leaving it do."""
+class AsyncRelay(Announced):
+    """An open stream. Pulling moves bytes without waking the flow; its end, its error and leaving it do.
 
-    __slots__ = ("_body", "_ended", "_error", "_first_token_ms", "_left", "_run", "reader", "result")
+    What follows its end (its settle, and where it broke before it said anything another attempt) is a task of its own,
+    as a call is: a pull that is cancelled meanwhile can be repeated, and a caller who leaves is not waited for.
+    """
 
-    def __init__(self, run: AsyncRun, reader: StreamReader) -> None:
-        assert run.body is not None
+    def __init__(self, run: AsyncRun, relay: Relay) -> None:
+        super().__init__(run.clock)
         self._run = run
-        self._body = run.body
-        self._first_token_ms: int | None = None
         self._left = False
-        self._ended = False
         self._error: BursarError | None = None
-        self.reader = reader
+        self._ending: asyncio.Task[Result | AsyncRelay] | None = None
+        self._concluding = False
         self.result: Result | None = None
+        self._begin(relay)
+
+    def _begin(self, relay: Relay) -> None:
+        """A stream is open: the first, or the one that follows one that broke before it said anything."""
+        assert self._run.body is not None
+        self._body = self._run.body
+        self._ended = False
+        self.begin(relay)
 
     async def pull(self) -> list[bytes]:
         """The payloads that have arrived, at least one; [] at the end, when `result` is set. Raises BursarError.
 
         A pull that is cancelled loses nothing: the stream goes on until it is left.
         """
-        if self._ended or self._left:
-            return self._afterwards()
+        while not self._left:
+            if self._ending is not None:
+                await self._follow(self._ending)
+            if self._ended:
+                break
+            payloads = await self._next()
+            if payloads:
+                return self.deliver(payloads)
+        return self._afterwards()
+
+    async def _next(self) -> list[bytes]:
+        """The payloads of the stream that is open now; [] at its end."""
         reader, body = self.reader, self._body
         while not reader.done:
             data = await body.read()
             if not isinstance(data, bytes) or not data:
-                await self._end(data or None)
-                return []
+                return self._end(data or None)
             payloads = reader.feed(data)
-            if payloads:
-                if self._first_token_ms is None:
-                    self._first_token_ms = self._run.driver.clock()
+            if not payloads:
+                self.unread(data)
+            elif self.first_token_ms is not None or (payloads := self.begun(payloads, body.began)):
                 return payloads
-        await self._end(None)
-        return []
+        return self._end(None)
 
     def leave(self) -> None:
-        """The caller wants no more: the drain reads the rest, or cuts. Idempotent; never waits."""
-        if not self._left and not self._ended:
-            self._left = True
-            self._run.caller.gone = not self.reader.done
-            self._run.driver.drain.adopt_stream(self)
+        """The caller wants no more: the drain reads the rest, or the stream is cut. Idempotent; never waits."""
+        if self._left:
+            return
+        self._left = True
+        run = self._run
+        if self._ending is not None:
+            run.caller.gone = True
+            run.driver.drain.adopt(self._ending, worth_it=run.under_way)
+        elif not self._ended:
+            run.caller.gone = not self.reader.done
+            if run.caller.gone and self.effect.on_abort != "drain":
+                self.cut()
+            else:
+                run.driver.drain.adopt_stream(self)
 
     async def read_on(self) -> None:
         """What the drain does with a stream that was left: read it to its end, and settle."""
+        failed: Failed | None = None
         try:
             while not self.reader.done:
                 data = await self._body.read()
                 if not isinstance(data, bytes) or not data:
-                    await self._end(data or None)
-                    return
+                    failed = data or None
+                    break
                 self.reader.feed(data)
-            await self._end(None)
         except (asyncio.CancelledError, GeneratorExit):
             self.cut()
+            return
+        self._ended = True
+        await self._conclude(failed)
 
     def cut(self) -> None:
         """Close the connection and settle at once, without waiting: nobody knows what the rest would have said."""
         if not self._ended:
             self._ended = True
-            self._body.close()
-            self._run.cancelled = asyncio.CancelledError
-            run_at_once(self._run.advance(Streamed(Failed("cancelled", True, GONE), self._first_token_ms)))
+            self._conclude_now(Failed("cancelled", True, GONE))
 
-    async def _end(self, failed: Failed | None) -> None:
-        if self._ended:
-            return
-        self._ended = True
+    def _end(self, failed: Failed | None) -> list[bytes]:
+        """The bytes of the stream have ended; what follows is on its way."""
+        self._ended, self._concluding = True, False
+        self._ending = asyncio.get_running_loop().create_task(self._conclude(failed))
+        self._ending.add_done_callback(lambda _: self._concluded(failed))
+        return []
+
+    def _concluded(self, failed: Failed | None) -> None:
+        if not self._concluding:  # a task that is cancelled before its first step runs nothing of its coroutine
+            self._conclude_now(failed)
+
+    def _conclude_now(self, failed: Failed | None) -> None:
+        self._body.close()
+        self._run.cancelled = asyncio.CancelledError
+        self._run.caller.gone = True
+        run_at_once(self._run.advance(self.streamed(failed)))
+
+    async def _conclude(self, failed: Failed | None) -> Result | AsyncRelay:
+        self._concluding = True
         if self.reader.done:
             await self._read_tail()
         else:
             self._body.close()
+        return await self._run.advance(self.streamed(failed))
+
+    async def _follow(self, ending: asyncio.Task[Result | AsyncRelay]) -> None:
         try:
-            result = await self._run.advance(Streamed(failed, self._first_token_ms))
+            result = await asyncio.shield(ending)
         except BursarError as error:
-            self._error = error
+            self._error, self._ending = error, None
             raise
-        assert isinstance(result, Result)
-        self.result = result
+        self._ending = None
+        if isinstance(result, Result):
+            self.result = result
+        else:
+            self._begin(result.effect)
 
     def _afterwards(self) -> list[bytes]:
         """What a pull says once the stream is over."""
@@ -190,7 +255,7 @@ class AsyncRelay:
             raise self._error
         if self.result is None:
             raise InvalidRequestError(LEFT)
-        return []
+        return self.rest()
 
     async def _read_tail(self) -> None:
         try:
@@ -218,16 +283,16 @@ class AsyncDriver:
         with contextlib.suppress(StopIteration):
             self._guard.__anext__().send(None)  # it stops at its yield
 
-    async def call(self, plan: Plan, observe: Observer) -> Result | AsyncRelay:
+    async def call(self, route: Route, observe: Observer) -> Result | AsyncRelay:
         """Run a call to its result, or to its open stream. Raises BursarError."""
-        run = AsyncRun(self, plan, observe)
+        run = AsyncRun(self, route, observe)
         task = asyncio.get_running_loop().create_task(run.advance(None))
         try:
             return await asyncio.shield(task)
         except (asyncio.CancelledError, GeneratorExit):
             run.caller.gone = True
             if not task.get_loop().is_closed():
-                self.drain.adopt(task, worth_it=run.opened)
+                self.drain.adopt(task, worth_it=run.under_way)
             raise
 
 

@@ -10,13 +10,14 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from bursar.call.books import Ended, Granted, Reserve, Settle, Void
+from bursar.call.books import Ended, Granted, Mark, Reserve, Settle, Void
 from bursar.call.conclude import Timing, conclude_failed
-from bursar.call.effects import Admit, Effect, Open, Seat, Unseat
+from bursar.call.effects import Admit, Effect, Open, Seat, Sleep, Tighten, Unseat
 from bursar.call.events import Observer
 from bursar.call.exchange import Failed, Progress
 from bursar.call.flow import Caller, Flow, govern
 from bursar.call.plan import Plan
+from bursar.call.route import Route
 from bursar.edges.teller import Teller
 from bursar.errors import BursarError, RefusedError
 
@@ -32,20 +33,25 @@ class Run:
 
     __slots__ = ("caller", "clock", "flow", "grant", "held_by", "plan", "progress", "seat", "teller")
 
-    def __init__(self, teller: Teller, clock: Callable[[], int], plan: Plan, observe: Observer) -> None:
+    def __init__(self, teller: Teller, clock: Callable[[], int], route: Route, observe: Observer) -> None:
         self.teller = teller
         self.clock = clock
-        self.plan = plan
         self.held_by = ""
         self.grant: Granted | None = None
         self.caller = Caller()
-        self.flow: Flow = govern(plan, self.caller, clock, observe)
+        self.flow: Flow = govern(route, self.caller, clock, observe)
         self.progress = Progress()
+        self.plan: Plan | None = None
         self.seat: Any = None
 
     def reserving(self, reserve: Reserve) -> None:
-        """From now on this attempt may hold money."""
-        self.held_by, self.grant = reserve.attempt_id, None
+        """From now on this attempt may hold money; it has sent nothing yet."""
+        self.held_by, self.grant, self.progress = reserve.attempt_id, None, Progress()
+
+    def opening(self, effect: Open) -> Any:
+        """From now on the request may be on its way. Returns the seat that it takes."""
+        self.plan = effect.plan
+        return self.take_seat()
 
     def reserved(self, outcome: Any) -> Any:
         """Note how it ended, and pass it on."""
@@ -55,6 +61,11 @@ class Run:
             self.held_by = ""
         return outcome
 
+    def mark(self, mark: Mark) -> None:
+        """Queue the provider's id of the attempt: nobody waits for it, and no call fails with it."""
+        with contextlib.suppress(BursarError):
+            self.teller.tell(mark)
+
     def abandon(self) -> None:
         """Give back what an unfinished call holds: void what was provably not sent, charge the rest at its bound."""
         self.release_seat()
@@ -62,7 +73,7 @@ class Run:
         if not attempt_id:
             return
         with contextlib.suppress(BursarError):
-            if self.progress.sent and self.grant is not None:
+            if self.progress.sent and self.grant is not None and self.plan is not None:
                 timing = Timing(self.grant.at_ms, self.clock())
                 cut = conclude_failed(self.plan, self.grant, Failed("cancelled", True, GONE), timing)
                 self.teller.tell(Settle(cut.fact))
@@ -90,9 +101,13 @@ class Run:
             return Failed("cancelled", False, GONE)
         if isinstance(effect, Admit):
             return RefusedError(GONE)
+        if isinstance(effect, Tighten):
+            return None  # bytes stay the bound of what will not be sent
         if isinstance(effect, Open):
             self.release_seat()
             return Failed("cancelled", self.progress.sent, GONE)
+        if isinstance(effect, Sleep):
+            return False
         # Settles and voids had been queued before they were waited for: they take effect all the same.
         self.held_by = ""
         return Ended("", changed=False)
@@ -106,6 +121,8 @@ class Run:
                 return error
             self.held_by = ""
             return Ended("", changed=False)
+        if isinstance(effect, Mark):
+            return self.mark(effect)
         if isinstance(effect, Unseat):
             return self.release_seat()
         return self.cut(effect)

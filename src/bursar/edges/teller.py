@@ -2,9 +2,9 @@
 
 That is a group commit without a timer: a lone caller waits for nobody, sixty-four share one fsync. Settles go before
 reserves, calls that waited go before newcomers. A reserve that is denied but may come back (held money, a rate) is
-parked until its deadline; a release here, or a look every 50 ms (another process may have released), lets the heads
-try again. Callers of both colours are answered: a blocking one through a lock, async ones through their loop,
-once a batch.
+parked until its deadline (see `waiting`); a release here, the time that the denial named, or a look every 50 ms
+(another process may have released) lets the first in line try again, and newcomers stand behind. Callers of both
+colours are answered: a blocking one through a lock, async ones through their loop, once a batch.
 
 A settle is never given up while the teller lives: when the books fail, its caller is told after `SETTLE_PATIENCE_MS`
 that it is unsettled, and the operation is tried again until it succeeds. The hold stays meanwhile.
@@ -22,10 +22,12 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from bursar.call.books import Expire, Expired, Granted, Operation, Renew, Reserve, Store, Void
+from bursar.call.books import Adjust, Ended, Expire, Expired, Granted, Operation, Renew, Reserve, Settle, Store, Void
+from bursar.edges.tickets import Ticket
 from bursar.edges.waiting import WaitingRoom
+from bursar.edges.waits import WaitStatistics
 from bursar.errors import BursarError, QueueFullError, StoreUnavailableError
-from bursar.rules.allowances import Denial
+from bursar.rules.fairness import Tenants
 
 # How long the caller of a settle waits for failing books before it is told "unsettled".
 SETTLE_PATIENCE_MS = 2_000
@@ -37,38 +39,20 @@ LEASE_MS = 60_000
 BATCH_MAX = 512
 # Operations that may queue, unsettled ones included; beyond it callers are refused rather than memory exhausted.
 QUEUE_MAX = 100_000
+# Refused reserves that are voided once the books work again, in case they had been granted; an outage makes many more
+# that never were.
+UNSURE_MAX = 2 * BATCH_MAX
 # Calls that may be parked for money or a limit.
 WAITING_MAX = 10_000
+
+
+# Outcomes that end a newcomer's wait, whatever else goes on.
+_PLAIN = frozenset({Granted, Ended})
 
 
 def steady_ms() -> int:
     """Milliseconds that only go forward."""
     return time.monotonic_ns() // 1_000_000
-
-
-class Ticket:
-    """One operation and the caller who waits for its outcome. Delivered once, or abandoned.
-
-    until_ms: by the teller's timer, how long a denied reserve may be parked.
-    """
-
-    __slots__ = (
-        "abandoned", "arrival", "delivered", "future", "lock", "loop", "operation", "outcome", "parked_at", "since_ms",
-        "until_ms",
-    )  # fmt: skip
-
-    def __init__(self, operation: Operation, until_ms: int) -> None:
-        self.operation = operation
-        self.until_ms = until_ms
-        self.since_ms = 0
-        self.arrival = 0
-        self.parked_at = ("", "")
-        self.outcome: Any = None
-        self.delivered = False
-        self.abandoned = False
-        self.loop: asyncio.AbstractEventLoop | None = None
-        self.future: asyncio.Future[Any] | None = None
-        self.lock: Any = None
 
 
 class Teller:
@@ -80,10 +64,13 @@ class Teller:
         clock: Callable[[], int],
         *,
         waiting_max: int = WAITING_MAX,
+        tenants: Tenants | None = None,
+        shared: bool = True,
         lease_ms: int = LEASE_MS,
         timer: Callable[[], int] = steady_ms,
         notice: Callable[[Expired], None] | None = None,
     ) -> None:
+        """waiting_max: calls that may be parked, fair between `tenants`. shared: other processes use these books."""
         self._notice = notice
         self._store = store
         self._clock = clock
@@ -92,7 +79,9 @@ class Teller:
         self._queue: deque[Ticket] = deque()
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._idle = False
-        self._room = WaitingRoom(waiting_max)
+        self._waits = WaitStatistics(timer)
+        self._room = WaitingRoom(waiting_max, self._waits, tenants=tenants, shared=shared)
+        self._gone: deque[Ticket] = deque()
         self._failing: list[Ticket] = []
         self._failing_until_ms = 0
         self._renew_at_ms = 0
@@ -109,12 +98,12 @@ class Teller:
         Raises StoreUnavailableError, ConfigError or QueueFullError; a denial is an outcome. A caller who is cancelled
         leaves nothing behind: a reserve is dropped or its grant voided; settles take effect all the same.
         """
-        ticket = Ticket(operation, self._parked_until(until_ms) if until_ms else 0)
-        ticket.loop = asyncio.get_running_loop()
-        ticket.future = ticket.loop.create_future()
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        ticket = Ticket(operation, self._parked_until(until_ms) if until_ms else 0, loop, future)
         self._put(ticket)
         try:
-            outcome = await ticket.future
+            outcome = await future
         except (asyncio.CancelledError, GeneratorExit):
             self._abandon(ticket)
             raise
@@ -124,12 +113,12 @@ class Teller:
 
     def ask_blocking(self, operation: Operation, until_ms: int = 0) -> Any:
         """The blocking twin of `ask`; an interrupt (KeyboardInterrupt) counts as a cancellation."""
-        ticket = Ticket(operation, self._parked_until(until_ms) if until_ms else 0)
-        ticket.lock = threading.Lock()
-        ticket.lock.acquire()
+        lock = threading.Lock()
+        lock.acquire()
+        ticket = Ticket(operation, self._parked_until(until_ms) if until_ms else 0, lock=lock)
         try:
             self._put(ticket)
-            ticket.lock.acquire()
+            lock.acquire()
         except BursarError:
             raise
         except BaseException:
@@ -141,12 +130,16 @@ class Teller:
 
     def tell(self, operation: Operation) -> None:
         """Queue an operation whose outcome nobody waits for."""
-        self._put(Ticket(operation, 0))
+        self._put(Ticket(operation))
 
     @property
     def waiting(self) -> int:
         """How many calls are parked for money or a limit."""
-        return len(self._room)
+        return self._room.count
+
+    def queues(self) -> dict[str, dict[str, Any]]:
+        """How long calls wait, by the allowance that they wait for; see `WaitStatistics.snapshot`."""
+        return self._waits.snapshot()
 
     @property
     def unsettled(self) -> int:
@@ -210,8 +203,9 @@ class Teller:
             ticket.abandoned = True
             delivered = ticket.delivered
         if delivered and isinstance(ticket.outcome, Granted):
-            self._enqueue(Ticket(Void(ticket.outcome.attempt_id), 0))
+            self._enqueue(Ticket(Void(ticket.outcome.attempt_id)))
         elif not delivered:
+            self._gone.append(ticket)
             self._wake.put(None)
 
     # Everything below runs in the teller's thread.
@@ -225,7 +219,7 @@ class Teller:
                     self._commit(batch)
                 elif self._closing and not self._queue:
                     break
-            self._deliver([(ticket, ticket.outcome) for ticket in self._room.empty()])
+            self._deliver(self._room.empty(self._timer()))
         finally:
             self._closing = self._ended = True
             self._sweep()
@@ -244,10 +238,26 @@ class Teller:
         tickets = [queue.popleft() for _ in range(min(len(queue), BATCH_MAX))]
         enders = [ticket for ticket in tickets if not isinstance(ticket.operation, Reserve)]
         newcomers = [ticket for ticket in tickets if isinstance(ticket.operation, Reserve) and not ticket.abandoned]
-        failing = self._take_failing(now_ms)
-        self._deliver([(ticket, ticket.outcome) for ticket in self._room.leave(now_ms)])
-        returning = self._room.due(now_ms, releases=len(enders) + len(failing))
-        return failing + enders + self._housekeeping(now_ms) + returning + newcomers
+        enders += self._take_failing(now_ms)
+        while self._gone:
+            self._room.forget(self._gone.popleft(), now_ms)
+        returning = self._returning(enders, newcomers, now_ms) if self._room.count else []
+        return enders + self._housekeeping(now_ms) + returning + newcomers
+
+    def _returning(self, enders: list[Ticket], newcomers: list[Ticket], now_ms: int) -> list[Ticket]:
+        """Those who waited and may try now; who need not wait any more are answered, and newcomers stand behind."""
+        room = self._room
+        self._deliver(room.leave(now_ms))
+        for ticket in enders:
+            operation = ticket.operation
+            if isinstance(operation, (Settle, Adjust)):
+                room.released(operation.fact.scopes, now_ms)
+            elif isinstance(operation, Void):
+                room.released(None if operation.fact is None else operation.fact.scopes, now_ms)
+        returning = room.turns(now_ms)
+        for ticket in newcomers:
+            room.line_up(ticket, now_ms)
+        return returning
 
     def _pause_seconds(self) -> float:
         due_ms = min(self._renew_at_ms, self._room.next_ms())
@@ -259,7 +269,7 @@ class Teller:
         if now_ms < self._renew_at_ms:
             return []
         self._renew_at_ms = now_ms + self._lease_ms // 3
-        return [Ticket(Renew(self._lease_ms), 0), Ticket(Expire(), 0)]
+        return [Ticket(Renew(self._lease_ms)), Ticket(Expire())]
 
     def _take_failing(self, now_ms: int) -> list[Ticket]:
         if not self._failing or (now_ms < self._failing_until_ms and not self._closing):
@@ -281,18 +291,22 @@ class Teller:
         now_ms = self._timer()
         deliveries = []
         for ticket, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, Denial) and outcome.comeback != "never" and ticket.until_ms > now_ms:
-                if not ticket.abandoned:
-                    ticket.outcome = outcome
-                    if not self._room.park(ticket, outcome, now_ms):
-                        deliveries.append((ticket, _full(outcome)))
-                continue
-            if ticket.arrival and isinstance(outcome, (Granted, Denial)):
-                self._room.made_way(ticket, now_ms)
-            if isinstance(outcome, Expired) and outcome.attempts and self._notice is not None:
-                self._notice(outcome)
-            deliveries.append((ticket, outcome))
+            if type(outcome) in _PLAIN and ticket.waiter is None:
+                deliveries.append((ticket, outcome))
+            elif isinstance(ticket.operation, Reserve):
+                told = self._room.answer(ticket, outcome, now_ms)
+                if told is not None:
+                    deliveries.append((ticket, told))
+            else:
+                if isinstance(outcome, Expired) and outcome.attempts:
+                    self._expired(outcome, now_ms)
+                deliveries.append((ticket, outcome))
         self._deliver(deliveries)
+
+    def _expired(self, outcome: Expired, now_ms: int) -> None:
+        self._room.released(None, now_ms)
+        if self._notice is not None:
+            self._notice(outcome)
 
     def _put_off(self, batch: list[Ticket], error: StoreUnavailableError) -> None:
         """The books failed: refuse the reserves, keep the settles."""
@@ -300,7 +314,11 @@ class Teller:
         deliveries: list[tuple[Ticket, Any]] = []
         for ticket in batch:
             if isinstance(ticket.operation, Reserve):
+                self._room.forget(ticket, now_ms, "refused")
                 deliveries.append((ticket, error))
+                if len(self._failing) < UNSURE_MAX and not self._closing:
+                    # The commit may have come about and only its answer been lost: nobody will use that grant.
+                    self._failing.append(Ticket(Void(ticket.operation.attempt_id)))
                 continue
             if isinstance(ticket.operation, (Renew, Expire)):
                 continue
@@ -315,6 +333,7 @@ class Teller:
     def _single_out(self, batch: list[Ticket], error: Exception) -> None:
         """One operation broke the transaction: find it, so that its neighbours are not lost with it."""
         if len(batch) == 1:
+            self._room.forget(batch[0], self._timer(), "refused")
             self._deliver([(batch[0], _wrapped(error))])
             return
         for ticket in batch:
@@ -330,7 +349,7 @@ class Teller:
                 ticket.delivered = True
                 if ticket.abandoned:
                     if isinstance(outcome, Granted):
-                        self._queue.append(Ticket(Void(outcome.attempt_id), 0))
+                        self._queue.append(Ticket(Void(outcome.attempt_id)))
                 elif ticket.loop is not None:
                     by_loop.setdefault(ticket.loop, []).append((ticket, outcome))
                 elif ticket.lock is not None:
@@ -342,19 +361,13 @@ class Teller:
                 # The loop was closed under its callers: nobody will use these grants.
                 for ticket, outcome in answers:
                     if isinstance(outcome, Granted):
-                        self._queue.append(Ticket(Void(ticket.outcome.attempt_id), 0))
+                        self._queue.append(Ticket(Void(ticket.outcome.attempt_id)))
 
 
 def _resolve(answers: list[tuple[Ticket, Any]]) -> None:
     for ticket, outcome in answers:
         if ticket.future is not None and not ticket.future.done():
             ticket.future.set_result(outcome)
-
-
-def _full(denial: Denial) -> QueueFullError:
-    error = QueueFullError(f"too many calls wait for {denial.allowance.name!r} already")
-    error.retry_after_seconds = max(denial.wait_ms, 1_000) / 1000
-    return error
 
 
 def _wrapped(error: Exception) -> BursarError:

@@ -22,4 +22,4 @@ def books(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Books]:
         wrong = [problem for problem in opened.problems() if "above its limit" not in problem]
         assert wrong == []
     finally:
-        store.close()
+        opened.store.close()

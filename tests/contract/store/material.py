@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bursar.call.books import Balance, Fact, Operation, Outcome, Reserve, Settle
+from bursar.call.books import Balance, Expire, Expired, Fact, Operation, Outcome, Reserve, Settle
+from bursar.edges.stores.memory import MemoryStore
+from bursar.edges.stores.sqlite import SqliteStore
 from bursar.rules.allowances import Allowance, Demand
 
 # A Wednesday noon, UTC.
@@ -62,6 +64,18 @@ class Books:
         """(spent, held) of an allowance in its current window."""
         found: list[Balance] = self.store.balances(self.clock.now_ms, names=[name], subject=subject)
         return (found[0].spent, found[0].held) if found else (0, 0)
+
+    def crash(self) -> Expired:
+        """The process dies, and another one opens the books: what has expired by it."""
+        if isinstance(self.store, MemoryStore):
+            self.store.orphan()
+            expired: Expired = self.do(Expire())
+            return expired
+        path = self.store.path
+        self.store.close()
+        self.store = SqliteStore(path, clock=self.clock)
+        recovered: Expired = self.store.recovered
+        return recovered
 
     def problems(self) -> list[str]:
         """What does not add up."""

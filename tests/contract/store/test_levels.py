@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bursar.call.books import Granted, Settle, Void
-from bursar.rules.allowances import Allowance, Denial
+from bursar.call.books import Granted, Reserve, Settle, Void
+from bursar.rules.allowances import Allowance, Demand, Denial
 from bursar.rules.usage import Usage
 from tests.contract.store.material import DAY_MS, HOUR_MS, MINUTE_MS, NOON_MS, SCOPES, Books, budget, fact, reserve
 
@@ -158,6 +158,17 @@ def test_what_a_provider_refunds_comes_back(books: Books, refunds: bool, spent: 
     books.reserve("a", tokens=(60, 40), refunds=refunds)
     books.do(Settle(fact("a", usage=Usage.of(20, 10))))
     assert books.balance("tpm") == (spent, 0)
+
+
+def test_an_elastic_output_is_claimed_as_it_was_granted(books: Books) -> None:
+    tpm = Allowance("tpm", "tokens", 4_000, "bucket", "minute")
+    books.define(budget(capacity=10**9), tpm)
+    demand = Demand(0, 1_000, 100, 2_000, rate_input_tokens=50, rate_output_tokens=70, reserves=1)
+    granted = books.do(Reserve("a", "a", SCOPES, demand, False))
+    assert granted.output_tokens == 950
+    assert books.balance("tpm") == (1_000, 0)
+    books.define(budget(capacity=10**9), tpm, Allowance("out", "output_tokens", 4_000, "calendar", "day"))
+    assert books.balance("out") == (0, 950), "what is defined later learns of it"
 
 
 def test_a_void_returns_rates_and_an_unsent_request_counts_nowhere(books: Books) -> None:

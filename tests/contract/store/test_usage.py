@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from bursar.call.books import UsageQuery, Void
+from bursar.call.books import Settle, UsageQuery, Void
 from bursar.errors import InvalidRequestError
 from bursar.rules.usage import Usage
-from tests.contract.store.material import HOUR_MS, SCOPES, Books, budget, fact
+from tests.contract.store.material import HOUR_MS, NOON_MS, SCOPES, Books, budget, fact
 
 MINI = {**SCOPES, "model": "openai/gpt-4o-mini", "team": "ads"}
 
@@ -98,3 +99,28 @@ def test_attempts_are_found_newest_first(used: Books) -> None:
     assert [row.attempt_id for row in used.store.attempts(limit=2)] == ["d", "c"]
     assert [row.attempt_id for row in used.store.attempts(call_id="b")] == ["b"]
     assert [row.attempt_id for row in used.store.attempts(uncertain=True)] == ["b"]
+
+
+def test_attempts_of_a_provider_in_a_span(used: Books) -> None:
+    def found(**options: Any) -> list[str]:
+        return [row.attempt_id for row in used.store.attempts(**options)]
+
+    used.do(Settle(fact("e", 1, provider="groq", reserved_ms=NOON_MS + HOUR_MS)))
+    used.do(Settle(fact("f", 1, provider="groq", reserved_ms=NOON_MS + 2 * HOUR_MS, certain=False)))
+    assert found(provider="groq") == ["f", "e"]
+    assert found(provider="groq", uncertain=True) == ["f"]
+    assert found(since_ms=NOON_MS + HOUR_MS, until_ms=NOON_MS + 2 * HOUR_MS) == ["e"]
+    assert found(provider="openai", until_ms=NOON_MS + 1) == ["c", "b", "a"]
+    assert found(provider="openai", since_ms=NOON_MS + 1, call_id="a") == []
+
+
+def test_by_the_model_that_served(used: Books) -> None:
+    used.settle("e", 5, served_model="gpt-4o-2024-11-20")
+    rows = used.store.usage(UsageQuery(("served_model", "ending"), only={"provider": "openai"}))
+    assert [(row.group, row.calls) for row in rows] == [
+        (("gpt-4o", "interrupted"), 1),
+        (("gpt-4o", "not_sent"), 1),
+        (("gpt-4o", "ok"), 2),
+        (("gpt-4o-2024-11-20", "ok"), 1),
+    ]
+    assert [row.calls for row in used.store.usage(UsageQuery((), only={"served_model": "gpt-4o-2024-11-20"}))] == [1]

@@ -10,10 +10,17 @@ import sys
 import aiohttp
 import httpcore2
 import pytest
+from aiohttp.client_reqrep import ConnectionKey
 
 from bursar.edges.http.endings import ending_of_aiohttp, ending_of_httpcore, reason
 
 SECRET = "sk-very-secret"
+
+
+def looked_up(behind: OSError) -> aiohttp.ClientConnectorDNSError:
+    """A name that was not found, as aiohttp says it."""
+    key = ConnectionKey("nowhere.invalid", 443, True, True, None, None, None)
+    return aiohttp.ClientConnectorDNSError(key, behind)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +29,10 @@ SECRET = "sk-very-secret"
         (ValueError(SECRET), "ValueError"),
         (aiohttp.InvalidURL(f"http://{SECRET}"), "InvalidURL"),
         (socket.gaierror(-2, "Name or service not known"), "gaierror (Name or service not known)"),
+        (
+            looked_up(socket.gaierror(-2, "Name or service not known")),
+            "ClientConnectorDNSError (Name or service not known)",
+        ),
         (httpcore2.ConnectError(ConnectionRefusedError(111, SECRET)), "ConnectError (Connection refused)"),
         (httpcore2.ReadError(SECRET), "ReadError"),
         (ssl.SSLError(1, "certificate verify failed"), "SSLError (certificate verify failed)"),

@@ -53,8 +53,9 @@ def old(books: Books) -> Books:
 
 
 def everything(books: Books) -> tuple[object, ...]:
-    """All balances, and the usage by day, model and user."""
+    """All balances, and the usage by day, user, hour and model."""
     return (
+        books.store.usage(UsageQuery(("model", "served_model"))),
         books.store.balances(books.clock.now_ms),
         books.store.usage(UsageQuery(("day", "user"), time_zone="Asia/Kolkata")),
         books.store.usage(UsageQuery(("hour", "ending"), time_zone="Asia/Kathmandu")),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bursar.call.exchange import Failed, FailedKind
 from bursar.edges.http.endings import ending_of_aiohttp
+from bursar.edges.http.surroundings import DEADLINE_PASSED, FIRST_TOKEN_LATE
 
 if TYPE_CHECKING:
     import aiohttp
@@ -37,6 +38,7 @@ class AsyncBody:
         "_watched",
         "_response",
         "_seat",
+        "_stall_seconds",
         "_timers",
         "_waiting_since",
         "__weakref__",
@@ -62,12 +64,21 @@ class AsyncBody:
         self._read = response.content.readany
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._now: Callable[[], float] = asyncio.get_running_loop().time
+        self._stall_seconds: float | None = None
         self._waiting_since: float | None = None  # when the read that waits now began to
         self._done = False
         self._failed: Failed | None = None
 
-    def bound(self, read_timeout_seconds: float, until: float | None) -> None:
+    def bound(
+        self,
+        read_timeout_seconds: float,
+        until: float | None,
+        first_until: float | None = None,
+        stall_seconds: float | None = None,
+    ) -> None:
         """Fail with `timeout` when a read waits longer than that, and at `until` of the loop's clock.
+
+        first_until: fail at that instant unless `began` was called before. stall_seconds: what a read may wait then.
 
         aiohttp's own read timeout makes a timer for every piece, which is a fifth of the cost of one; here one timer
         looks, once in each read timeout, how long the read of the moment has waited.
@@ -78,7 +89,20 @@ class AsyncBody:
         loop, this = asyncio.get_running_loop(), weakref.ref(self)
         self._timers["stall"] = loop.call_later(read_timeout_seconds, _look, this, loop, read_timeout_seconds)
         if until is not None:
-            self._timers["deadline"] = loop.call_at(until, _expire, this)
+            self._timers["deadline"] = loop.call_at(until, _expire, this, DEADLINE_PASSED)
+        self._stall_seconds = stall_seconds
+        if first_until is not None:
+            self._timers["first"] = loop.call_at(first_until, _expire, this, FIRST_TOKEN_LATE)
+
+    def began(self) -> None:
+        """The first output has come: from now on it is the pauses that count."""
+        timer = self._timers.pop("first", None)
+        if timer is not None:
+            timer.cancel()
+        if self._stall_seconds is not None and not self._done:
+            loop, this = asyncio.get_running_loop(), weakref.ref(self)
+            self._timers["stall"].cancel()
+            self._timers["stall"] = loop.call_later(self._stall_seconds, _look, this, loop, self._stall_seconds)
 
     async def read(self) -> bytes | Failed:
         """What has arrived, at least one byte; b"" at the clean end, and ever after; or how it broke."""
@@ -142,10 +166,10 @@ class AsyncBody:
             warnings.warn("a streamed reply was neither read to its end nor closed", ResourceWarning, 2, source=self)
 
 
-def _expire(this: weakref.ref[AsyncBody]) -> None:  # timers hold no body that everyone else has forgotten
+def _expire(this: weakref.ref[AsyncBody], detail: str) -> None:  # timers hold no body that all else has forgotten
     body = this()
     if body is not None:
-        body.stop("timeout", "the deadline passed before the reply was whole")
+        body.stop("timeout", detail)
 
 
 def _look(this: weakref.ref[AsyncBody], loop: asyncio.AbstractEventLoop, read_timeout_seconds: float) -> None:

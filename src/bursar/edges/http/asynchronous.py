@@ -9,15 +9,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from bursar.call.exchange import Answer, Exchange, Failed, Opened, Progress
 from bursar.edges.http.async_body import AsyncBody
 from bursar.edges.http.endings import ending_of_aiohttp
 from bursar.edges.http.pool import Pool, PoolLimits, PoolStatistics, Seat
-from bursar.edges.http.surroundings import MAX_ADDRESSES, BodyBounds, default_tls, lower_headers, wall_ms
+from bursar.edges.http.surroundings import (
+    DEADLINE_PASSED,
+    FIRST_TOKEN_LATE,
+    MAX_ADDRESSES,
+    BodyBounds,
+    default_tls,
+    lower_headers,
+    wall_ms,
+)
 
 if TYPE_CHECKING:
     import ssl
@@ -102,8 +111,9 @@ class AsyncTransport:
         """
         pool = self._lane(exchange.provider).pool
         body: AsyncBody | None = None
+        until: float | None = None
+        first_until: float | None = None
         try:
-            until: float | None = None
             if exchange.deadline_ms is not None:
                 left_seconds = (exchange.deadline_ms - self._now_ms()) / 1000
                 if left_seconds <= 0:
@@ -113,23 +123,25 @@ class AsyncTransport:
                 until = asyncio.get_running_loop().time() + left_seconds
             if self._closed:
                 return self._fail(pool, Failed("closed", False, "")), None
-            async with asyncio.timeout_at(until):
+            if exchange.stream and exchange.first_token_seconds is not None:
+                first_until = asyncio.get_running_loop().time() + exchange.first_token_seconds
+            async with asyncio.timeout_at(_sooner(until, first_until)):
                 if seat is None:
                     taken = pool.take() or await self.wait_seat(exchange.provider)
                     if isinstance(taken, Failed):
                         return taken, None
                     seat = taken
-                outcome, body = await self._perform(exchange, progress, seat, until)
+                outcome, body = await self._perform(exchange, progress, seat, until, first_until)
                 return outcome, body
         except TimeoutError:
-            late = Failed("timeout", progress.sent, "the deadline passed before the reply was whole")
-            return self._fail(pool, late), None
+            late = DEADLINE_PASSED if _sooner(until, first_until) == until else FIRST_TOKEN_LATE
+            return self._fail(pool, Failed("timeout", progress.sent, late)), None
         finally:
             if body is None and seat is not None:
                 seat.release()
 
     async def _perform(
-        self, exchange: Exchange, progress: Progress, seat: Seat, until: float | None
+        self, exchange: Exchange, progress: Progress, seat: Seat, until: float | None, first_until: float | None
     ) -> tuple[Answer | Opened | Failed, AsyncBody | None]:
         lane = self._lanes[exchange.provider]
         line = lane.line or self._line(lane)
@@ -149,13 +161,13 @@ class AsyncTransport:
             connector=line.connector,
             fail=partial(self._fail, lane.pool),
         )
-        body.bound(lane.pool.limits.read_timeout_seconds, until)
+        body.bound(lane.pool.limits.read_timeout_seconds, until, first_until, exchange.stall_seconds)
         return Opened(response.status, headers), body
 
     async def _send(self, line: Line, exchange: Exchange, progress: Progress) -> aiohttp.ClientResponse:
         address = self._addresses.get(exchange.url) or self._address(exchange.url)
         tls = self._certificates() if address.tls else None
-        return await line.post(address, exchange.headers, exchange.body, progress, tls)
+        return await line.request(exchange, address, progress, tls)
 
     async def _whole(
         self,
@@ -233,6 +245,10 @@ class AsyncTransport:
             failed = replace(failed, kind="closed", detail="the transport is closed")
         pool.failed(failed.kind, self._now_ms())
         return failed
+
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    return min((each for each in (one, other) if each is not None), default=None)
 
 
 def _wake(woken: asyncio.Future[None]) -> None:

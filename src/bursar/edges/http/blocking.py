@@ -10,9 +10,10 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from bursar.call.exchange import Answer, Exchange, Failed, Opened, Progress
 from bursar.edges.http.blocking_body import BlockingBody, read_until
@@ -161,7 +162,12 @@ class BlockingTransport:
         self, exchange: Exchange, progress: Progress, seat: Seat, until: float | None
     ) -> tuple[Answer | Opened | Failed, BlockingBody | None]:
         lane = self._lanes[exchange.provider]
-        course = self._current.course = Course(until, progress)
+        first_until: float | None = None
+        if exchange.stream and exchange.first_token_seconds is not None:
+            first_until = time.monotonic() + exchange.first_token_seconds
+        course = self._current.course = Course(
+            until, progress, first_until=first_until, stall_seconds=exchange.stall_seconds
+        )
         self._under_way.add(course)
         response: httpcore2.Response | None = None
         status, headers = None, None
@@ -207,9 +213,10 @@ class BlockingTransport:
         headers += [(name.encode("ascii"), value.encode()) for name, value in exchange.headers.items()]
         given = {name.lower() for name in exchange.headers}
         headers += [(n.encode(), value.encode()) for n, value in DEFAULT_HEADERS.items() if n.lower() not in given]
-        if "content-type" not in given:
-            headers.append((b"Content-Type", b"application/json"))
-        headers.append((b"Content-Length", b"%d" % len(exchange.body)))
+        if exchange.method == "POST":
+            if "content-type" not in given:
+                headers.append((b"Content-Type", b"application/json"))
+            headers.append((b"Content-Length", b"%d" % len(exchange.body)))
         timeouts = {
             "connect": limits.connect_timeout_seconds,
             "read": limits.read_timeout_seconds,
@@ -217,7 +224,7 @@ class BlockingTransport:
             "pool": limits.pool_timeout_seconds,  # never waited for: a seat comes before
         }
         return httpcore2.Request(
-            b"POST", address.url, headers=headers, content=exchange.body, extensions={"timeout": timeouts}
+            exchange.method, address.url, headers=headers, content=exchange.body, extensions={"timeout": timeouts}
         )
 
     def _whole(

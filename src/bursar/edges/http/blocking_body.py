@@ -87,6 +87,10 @@ class BlockingBody:
             return self._stop("too_large", "the reply is larger than what is read of one")
         return data
 
+    def began(self) -> None:
+        """The first output has come: from now on it is the pauses that count."""
+        self._course.began()
+
     def close(self) -> None:
         """Let go. A body that has not ended takes its connection with it; reads then say `cancelled`.
 

@@ -17,13 +17,12 @@ from bursar.edges.http.surroundings import DEFAULT_HEADERS, PIECE_BYTES, proxy_f
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
 
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
 
-    from bursar.call.exchange import Progress
+    from bursar.call.exchange import Exchange, Progress
     from bursar.edges.http.pool import Pool
 
 
@@ -179,15 +178,22 @@ class Line:
             ),
         )
 
-    async def post(
-        self, address: Address, headers: Mapping[str, str], body: bytes, progress: Progress, tls: ssl.SSLContext | None
+    async def request(
+        self, exchange: Exchange, address: Address, progress: Progress, tls: ssl.SSLContext | None
     ) -> aiohttp.ClientResponse:
         """The head of the reply."""
+        headers = exchange.headers
         if address.request_headers is not None:
             headers = {**headers, **address.request_headers}
-        return await self.session.post(
+        upload: Upload | None = None
+        if exchange.method == "POST":
+            upload = Upload(exchange.body, progress, self.connector)
+        else:
+            progress.sent = True  # a look-up costs nothing: whether it was sent decides nothing
+        return await self.session.request(
+            exchange.method,
             address.url,
-            data=Upload(body, progress, self.connector),
+            data=upload,
             headers=headers,
             allow_redirects=False,
             proxy=address.proxy,

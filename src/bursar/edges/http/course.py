@@ -15,12 +15,36 @@ if TYPE_CHECKING:
 
 
 class Course:
-    """One exchange as its sockets see it. until: its end on the monotonic clock, None for never."""
+    """One exchange as its sockets see it. until: its end on the monotonic clock, None for never.
 
-    __slots__ = ("_lock", "_shut", "connect_until", "opened", "progress", "until")
+    first_until: the instant by which the first output of a stream must have come; stall_seconds: what a read may wait
+    after it.
+    """
 
-    def __init__(self, until: float | None, progress: Progress) -> None:
+    __slots__ = (
+        "_begun",
+        "_lock",
+        "_shut",
+        "connect_until",
+        "first_until",
+        "opened",
+        "progress",
+        "stall_seconds",
+        "until",
+    )
+
+    def __init__(
+        self,
+        until: float | None,
+        progress: Progress,
+        *,
+        first_until: float | None = None,
+        stall_seconds: float | None = None,
+    ) -> None:
         self.until = until
+        self.first_until = first_until
+        self.stall_seconds = stall_seconds
+        self._begun = False
         self.connect_until: float | None = None
         self.progress = progress
         self.opened = False  # a connection was made for it
@@ -29,13 +53,19 @@ class Course:
 
     def left(self, timeout: float | None, late: type[Exception], until: float | None = None) -> float | None:
         """Seconds that an operation with this timeout may take; raises `late` when there are none."""
-        for end in (self.until, until):
+        if self.stall_seconds is not None and self._begun:
+            timeout = self.stall_seconds if timeout is None else min(timeout, self.stall_seconds)
+        for end in (self.until, until, self.first_until):
             if end is not None:
                 seconds = end - time.monotonic()
                 if seconds <= 0:
                     raise late
                 timeout = seconds if timeout is None else min(timeout, seconds)
         return timeout
+
+    def began(self) -> None:
+        """The first output has come: from now on it is the pauses that count."""
+        self.first_until, self._begun = None, True
 
     def rides(self, shut: Callable[[], None]) -> bool:
         """Note how the connection that it is on is shut. Returns whether this is its first, and not made for it."""

@@ -64,7 +64,8 @@ def reason(error: BaseException) -> str:
     while isinstance(behind, BaseException):
         if isinstance(behind, (ssl.SSLError, socket.gaierror)) and behind.strerror:
             return f"{type(error).__name__} ({behind.strerror})"
-        if isinstance(behind, OSError) and behind.errno:
+        # A failed look-up of a name has numbers of its own, below 0; what they say is further behind.
+        if isinstance(behind, OSError) and behind.errno and behind.errno > 0:
             return f"{type(error).__name__} ({os.strerror(behind.errno)})"
         behind = getattr(behind, "os_error", None) or behind.__cause__ or (behind.args[0] if behind.args else None)
     return type(error).__name__

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 DEFAULT_HEADERS = {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "User-Agent": "bursar"}
 MAX_ADDRESSES = 256  # remembered; providers have a handful, a gateway's paths could be anything
+# How a limit on time is told.
+DEADLINE_PASSED = "the deadline passed before the reply was whole"
+FIRST_TOKEN_LATE = "the first token did not come in time"
 PIECE_BYTES = 65_536  # of a request written at once: what a write timeout is for
 
 

@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from bursar.call.books import (
     Adjust,
     Balance,
@@ -36,6 +38,7 @@ from bursar.call.books import (
 )
 from bursar.edges.stores.bindings import Key
 from bursar.edges.stores.holds import Hold, claimed_amount, hold_of
+from bursar.edges.stores.observing import follow
 from bursar.edges.stores.page import Page
 from bursar.edges.stores.rows import Row, corrected, expired_row, names_of, not_sent, row_of
 from bursar.rules.allowances import (
@@ -52,6 +55,10 @@ from bursar.rules.allowances import (
 
 # A process that ends a hold after its expiry is evidence like any other, and counts once.
 _SETTLE, _VOID = "settle", "void"
+# From this status on nothing was served.
+REFUSED = 400
+# The refusal for which a provider counts none of the tokens that were claimed.
+RATE_REFUSED = 429
 
 
 def apply(page: Page, operation: Operation) -> Outcome:
@@ -76,7 +83,8 @@ def foresee(page: Page, operations: Sequence[Operation]) -> tuple[list[str], lis
 
     The levels are a guess, from the scopes that stand now: what it misses is fetched on demand.
     """
-    attempt_ids, keys = [], set[Key]()
+    attempt_ids, bound = [], set[tuple[Key, ...]]()
+    now, now_ms = page.bindings.now, page.now_ms
     for operation in operations:
         if isinstance(operation, Reserve):
             attempt_ids.append(operation.attempt_id)
@@ -87,8 +95,8 @@ def foresee(page: Page, operations: Sequence[Operation]) -> tuple[list[str], lis
         else:
             attempt_ids.append(attempt_of(operation))
             continue
-        keys.update(page.bindings.now(scopes, page.now_ms).keys)
-    return attempt_ids, list(keys)
+        bound.add(now(scopes, now_ms).keys)
+    return attempt_ids, list(set().union(*bound))
 
 
 def _reserve(page: Page, reserve: Reserve) -> Outcome:
@@ -107,6 +115,8 @@ def _reserve(page: Page, reserve: Reserve) -> Outcome:
     grant = decide(levels, reserve.demand, now_ms)
     if isinstance(grant, Denial):
         return grant
+    if reserve.behind and not page.opened.keys() >= set(reserve.behind):
+        return None
     if binding.would_refuse:
         names = tuple(sorted({*grant.would_refuse, *binding.would_refuse}))
         grant = grant._replace(would_refuse=names)
@@ -114,7 +124,7 @@ def _reserve(page: Page, reserve: Reserve) -> Outcome:
     for place, level, amount in zip(places, levels, grant.amounts, strict=True):
         take(level, amount, now_ms)
         page.move(place.key, level)
-        claims.append(Claim(*place.key, level.meter, amount))
+        claims.append(Claim._make((*place.key, level.meter, amount)))
     hold = hold_of(reserve, grant, tuple(claims), binding.account, page.owner_id, now_ms)
     page.holds[hold.attempt_id] = page.opened[hold.attempt_id] = hold
     page.ended.pop(hold.attempt_id, None)
@@ -143,7 +153,7 @@ def _settle(page: Page, operation: Settle) -> Outcome:
     fact = operation.fact
     hold = page.holds.get(fact.attempt_id)
     if hold is not None:
-        return _end(page, hold, row_of(fact, hold))
+        return _end_observed(page, hold, operation) if operation.observed else _end(page, hold, row_of(fact, hold))
     row = page.rows.get(fact.attempt_id)
     if row is None:
         return _charge_unknown(page, fact, "")
@@ -154,6 +164,8 @@ def _settle(page: Page, operation: Settle) -> Outcome:
 
 def _adjust(page: Page, operation: Adjust) -> Outcome:
     fact = operation.fact
+    if not operation.evidence:
+        raise ValueError(f"attempt {fact.attempt_id}: evidence without a name could count twice")
     hold = page.holds.get(fact.attempt_id)
     if hold is not None:
         # The settle has not been taken yet (full disk?): evidence is better than it, and it will find the row.
@@ -221,13 +233,30 @@ def _expire(page: Page, operation: Expire) -> Outcome:
 def _end(page: Page, hold: Hold, row: Row) -> Ended:
     """Settle a pending hold with its row."""
     moved = []
+    now_ms, charged = page.now_ms, row.charged_nano_usd
+    refunds = hold.refunds or row.status == RATE_REFUSED
     for claim in hold.claims:
         level = page.claimed_level(claim, hold)
         if level is not None:
-            settle(level, claim.amount, row.carried(claim.meter), page.now_ms, refunds=hold.refunds)
+            actual = charged if claim.meter == "nano_usd" else row.carried(claim.meter)
+            settle(level, claim.amount, actual, now_ms, refunds=refunds)
             moved.append(level)
     _close(page, hold, row)
     return _ended(page, hold.attempt_id, moved)
+
+
+def _end_observed(page: Page, hold: Hold, operation: Settle) -> Ended:
+    """Settle a pending hold, and correct what it claims by what the provider said with its answer.
+
+    What an answer shows still has the whole claim in it, so that it comes before what is given back; what a refusal
+    shows never had it.
+    """
+    fact, observed = operation.fact, operation.observed
+    refused = (fact.status or 0) >= REFUSED
+    beyond = () if refused else follow(page, hold, fact, observed)
+    ended = _end(page, hold, row_of(fact, hold))
+    beyond = follow(page, hold, fact, observed) if refused else beyond
+    return replace(ended, beyond=beyond) if beyond else ended
 
 
 def _close(page: Page, hold: Hold, row: Row | None) -> None:
@@ -282,7 +311,7 @@ def _ended(page: Page, attempt_id: str, moved: list[Level]) -> Ended:
         if level.meter == "nano_usd":
             balance = page.balance(level)
             balances.append(balance)
-            if balance.left < 0 and level.allowance.enforced:
+            if balance.spent + balance.held > balance.limit and level.allowance.enforced:
                 overdrawn.append(balance.allowance)
     return Ended(attempt_id, tuple(balances), True, tuple(overdrawn))
 

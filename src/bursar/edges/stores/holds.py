@@ -85,7 +85,7 @@ def hold_of(
         grant.nano_usd,
         grant.output_tokens,
         demand.rate_input_tokens,
-        demand.rate_output_tokens if demand.rate_output_tokens < grant.output_tokens else grant.output_tokens,
+        grant.output_rate,
         reserve.refunds,
         claims,
         grant.capped_by,

@@ -13,6 +13,7 @@ from bursar.call.books import Balance, Fact, Operation, Outcome, UsageQuery, Usa
 from bursar.edges.stores.applying import apply, attempt_of
 from bursar.edges.stores.auditing import audit
 from bursar.edges.stores.bindings import Bindings, Key
+from bursar.edges.stores.board import MemoryBoard
 from bursar.edges.stores.defining import (
     Carried,
     Change,
@@ -38,6 +39,7 @@ class MemoryStore:
     """A Store in plain dicts. Thread-safe."""
 
     def __init__(self) -> None:
+        self.board = MemoryBoard()
         self._lock = threading.RLock()
         self._defined: dict[str, Defined] = {}
         self._bindings = Bindings()
@@ -118,18 +120,30 @@ class MemoryStore:
             rows = [row for row in self._rows.values() if query.since_ms <= row.reserved_ms < until_ms]
         entries = []
         for row in rows:
-            scopes = {**row.scopes, "ending": row.ending}
+            scopes = {**row.scopes, "ending": row.ending, "served_model": row.served_model or row.asked_model}
             if all(scopes.get(dimension, "") == value for dimension, value in query.only.items()):
                 entries.append(_entry(row, tuple(scopes.get(dimension, "") for dimension in dimensions)))
         return tally(query, entries)
 
-    def attempts(self, *, call_id: str = "", limit: int = 100, uncertain: bool = False) -> list[Fact]:
+    def attempts(
+        self,
+        *,
+        call_id: str = "",
+        provider: str = "",
+        since_ms: int = 0,
+        until_ms: int | None = None,
+        uncertain: bool = False,
+        limit: int = 100,
+    ) -> list[Fact]:
         """Rows of the ledger, newest first."""
         with self._open():
             rows = [
                 row
                 for row in reversed(self._rows.values())
-                if (not call_id or row.call_id == call_id) and not (uncertain and row.certain)
+                if (not call_id or row.call_id == call_id)
+                and (not provider or row.asked_provider == provider)
+                and since_ms <= row.reserved_ms < (FOREVER_MS if until_ms is None else until_ms)
+                and not (uncertain and row.certain)
             ]
         rows.sort(key=lambda row: -row.reserved_ms)
         return [fact_of(row) for row in rows[:limit]]

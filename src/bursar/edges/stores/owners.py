@@ -46,9 +46,15 @@ class Owner:
         values = (self.id, os.getpid(), self.host, text_of(self.sources), self._locking.locks, lease_until_ms)
         connection.execute(_REGISTER, values)
 
+    def lease_until_ms(self, connection: sqlite3.Connection) -> int:
+        """When the lease ends; 0 for none."""
+        row = connection.execute("SELECT lease_until_ms FROM owners WHERE id = ?", (self.id,)).fetchone()
+        return row[0] if row else 0
+
     def unregister(self, connection: sqlite3.Connection) -> None:
         """Give the lease up. Holds that are pending become orphans."""
         connection.execute("DELETE FROM owners WHERE id = ?", (self.id,))
+        connection.execute("DELETE FROM breakers WHERE owner_id = ?", (self.id,))
         self._locking.bury(self.id)
 
     def living_sources(self, connection: sqlite3.Connection, now_ms: int) -> set[str]:
@@ -93,6 +99,7 @@ class Owner:
         ids = text_of(list(owner_ids))
         holds = connection.execute(_HOLDS, (ids,)).fetchone()[0]
         connection.execute("DELETE FROM owners WHERE id IN (SELECT value FROM json_each(?))", (ids,))
+        connection.execute("DELETE FROM breakers WHERE owner_id IN (SELECT value FROM json_each(?))", (ids,))
         for owner_id in owner_ids:
             self._locking.bury(owner_id)
         return decode_holds(f"[{holds}]") if holds else []

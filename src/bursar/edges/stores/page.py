@@ -85,8 +85,12 @@ class Page:
         return level
 
     def past_level(self, place: Place) -> Level | None:
-        """The level of a place, None when its window is over and nothing is kept of it."""
-        if place.end_ms <= self.now_ms and place.key not in self.levels and self._look(place.key) is None:
+        """The level of a place, None when its window counts no more and nothing is kept of it."""
+        allowance = place.allowance
+        counts_until_ms = place.end_ms
+        if allowance.shape == "rolling":
+            counts_until_ms += sub_window_ms(allowance.period or "hour") * SUB_WINDOWS
+        if counts_until_ms <= self.now_ms and place.key not in self.levels and self._look(place.key) is None:
             return None
         return self.level(place)
 

@@ -14,6 +14,7 @@ from bursar.call.books import Balance, Fact, UsageQuery, UsageRow
 from bursar.edges.stores import definitions
 from bursar.edges.stores.accounts import DIMENSIONS
 from bursar.edges.stores.rows import Row, fact_of
+from bursar.edges.stores.schema import ENTRIES
 from bursar.edges.stores.standing import Stored, counted_from_ms, standing
 from bursar.edges.stores.tallying import QUARTER_MS, Entry, by_time, plain_dimensions, tally
 from bursar.rules.allowances import Allowance
@@ -54,7 +55,7 @@ def usage(connection: sqlite3.Connection, query: UsageQuery) -> list[UsageRow]:
         *dimensions,
     ]
     rows = connection.execute(
-        f"SELECT {', '.join(columns)}, {_SUMS} FROM entries "  # noqa: S608 - constants and names of parameters
+        f"SELECT {', '.join(columns)}, {_SUMS} FROM ({ENTRIES}) "  # noqa: S608 - constants and names of parameters
         f"WHERE {' AND '.join(['reserved_ms >= :since', 'reserved_ms < :until', *wanted])} "
         f"GROUP BY {', '.join(str(place + 1) for place in range(len(columns)))}",
         values,
@@ -76,6 +77,8 @@ def _value_of(dimension: str, values: dict[str, Any]) -> str:
         return f"coalesce(\"{dimension}\", '')"
     if dimension == "ending":
         return "ending"
+    if dimension == "served_model":
+        return "coalesce(served_model, '')"
     tag = _bind(dimension, values)
     return f"coalesce((SELECT value FROM json_each(tags) WHERE key = {tag}), '')"  # noqa: S608 - a parameter's name
 
@@ -86,12 +89,27 @@ def _bind(value: str, values: dict[str, Any]) -> str:
     return f":{name}"
 
 
-def attempts(connection: sqlite3.Connection, call_id: str, limit: int, uncertain: bool) -> list[Fact]:
+def attempts(
+    connection: sqlite3.Connection,
+    *,
+    call_id: str,
+    provider: str,
+    since_ms: int,
+    until_ms: int | None,
+    uncertain: bool,
+    limit: int,
+) -> list[Fact]:
     """Rows of the ledger, newest first. Those of a call are found by their ids, which begin with the call's."""
-    of_call = "attempt_id >= ?1 AND attempt_id < ?1 || '~' AND call_id = ?1" if call_id else "?1 = ''"
+    wanted = {
+        "attempt_id >= :call_id AND attempt_id < :call_id || '~' AND call_id = :call_id": bool(call_id),
+        "asked_provider = :provider": bool(provider),
+        "reserved_ms >= :since_ms": since_ms > 0,
+        "reserved_ms < :until_ms": until_ms is not None,
+        "certain = 0": uncertain,
+    }
+    conditions = " AND ".join(condition for condition, applies in wanted.items() if applies)
     rows = connection.execute(
-        f"SELECT * FROM ledger WHERE {of_call} AND (NOT ?2 OR certain = 0) "  # noqa: S608 - one of two constants
-        "ORDER BY reserved_ms DESC, rowid DESC LIMIT ?3",
-        (call_id, uncertain, limit),
+        f"SELECT * FROM ledger WHERE {conditions or 'TRUE'} ORDER BY reserved_ms DESC, rowid DESC LIMIT :limit",  # noqa: S608 - constants
+        {"call_id": call_id, "provider": provider, "since_ms": since_ms, "until_ms": until_ms, "limit": limit},
     ).fetchall()
     return [fact_of(Row(*values)) for values in rows]

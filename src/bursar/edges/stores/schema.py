@@ -3,6 +3,7 @@
 holds: attempts in flight. levels: what every allowance has spent and holds, by subject and window. ledger: one row an
 attempt that ended. openings: what pruning has folded, so that no sum ever changes. allowances: the definitions; every
 change of one raises `books.definitions`, by which a process knows whether what it remembers of them is still true.
+breakers: what living processes have posted of their circuit breakers; no part of the books.
 """
 
 from __future__ import annotations
@@ -22,6 +23,36 @@ _ACCOUNTS = '"provider", "model", "key", "user", "session", "tags"'
 _RAISE = """
     UPDATE books SET definitions = definitions + 1;
     UPDATE allowances SET version = (SELECT definitions FROM books) WHERE name = NEW.name;
+"""
+
+# Everything that was ever charged: the rows, and what pruning has folded, which says no more who served it.
+ENTRIES = f"""
+SELECT reserved_ms, {_ACCOUNTS}, ending, coalesce(nullif(served_model, ''), asked_model) AS served_model, would_refuse,
+    1 AS calls, cost_nano_usd IS NULL AS unknown_cost_calls, requests, charged_nano_usd,
+    CASE WHEN certain THEN charged_nano_usd ELSE 0 END AS certain_nano_usd, NOT certain AS uncertain_calls,
+    input_tokens, output_tokens, carried_input, carried_output
+FROM ledger
+UNION ALL
+SELECT reserved_ms, {_ACCOUNTS}, ending, substr("model", length("provider") + 2), would_refuse,
+    calls, unknown_cost_calls, requests, charged_nano_usd, charged_nano_usd, 0,
+    input_tokens, output_tokens, carried_input, carried_output
+FROM openings
+"""  # noqa: S608 - names of columns
+
+# No part of the books, so it needs no version: books that were made before it get it when they are opened.
+_BOARD = """
+CREATE TABLE IF NOT EXISTS breakers (
+    owner_id TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    state TEXT NOT NULL,
+    until_ms INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    why TEXT NOT NULL,
+    opened INTEGER NOT NULL,
+    reset_asked INTEGER NOT NULL,
+    PRIMARY KEY (owner_id, provider, model)
+) WITHOUT ROWID
 """
 
 # Column names of this package are all that is put into it.
@@ -92,15 +123,7 @@ CREATE TABLE openings (
 );
 CREATE INDEX openings_time ON openings (reserved_ms);
 CREATE INDEX openings_session ON openings ("session", reserved_ms) WHERE "session" IS NOT NULL;
-CREATE VIEW entries AS
-SELECT reserved_ms, {_ACCOUNTS}, ending, would_refuse, 1 AS calls, cost_nano_usd IS NULL AS unknown_cost_calls,
-    requests, charged_nano_usd, CASE WHEN certain THEN charged_nano_usd ELSE 0 END AS certain_nano_usd,
-    NOT certain AS uncertain_calls, input_tokens, output_tokens, carried_input, carried_output
-FROM ledger
-UNION ALL
-SELECT reserved_ms, {_ACCOUNTS}, ending, would_refuse, calls, unknown_cost_calls,
-    requests, charged_nano_usd, charged_nano_usd, 0, input_tokens, output_tokens, carried_input, carried_output
-FROM openings;
+CREATE VIEW entries AS {ENTRIES};
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 """  # noqa: S608
@@ -114,6 +137,7 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
     if ours and version == SCHEMA_VERSION:
+        connection.execute(_BOARD)
         return
     if ours:
         raise StoreUnavailableError(
@@ -122,7 +146,7 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
         )
     if version or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         raise StoreUnavailableError(f"{path} is a database of something else than Bursar: name another file")
-    for statement in _statements(_TABLES):
+    for statement in (*_statements(_TABLES), _BOARD):
         connection.execute(statement)
 
 

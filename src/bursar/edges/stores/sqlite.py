@@ -15,6 +15,7 @@ from pathlib import Path
 from bursar.call.books import Balance, Expire, Expired, Fact, Operation, Outcome, Renew, Reserve, UsageQuery, UsageRow
 from bursar.edges.stores import definitions, reads
 from bursar.edges.stores.applying import apply, foresee, needed_keys
+from bursar.edges.stores.board import SqliteBoard
 from bursar.edges.stores.connections import Connections
 from bursar.edges.stores.defining import plan, plan_one, plan_removal, topped_up
 from bursar.edges.stores.definitions import Known
@@ -73,6 +74,7 @@ class SqliteStore:
             busy_timeout_ms=busy_timeout_ms,
             mountinfo=mountinfo,
         )
+        self.board = SqliteBoard(self._connections, self._owner, lease_ms)
         self._known = Known()
         self._last_commit_ms = 0
         try:
@@ -157,10 +159,27 @@ class SqliteStore:
         with self._connections.reading() as connection:
             return reads.usage(connection, query)
 
-    def attempts(self, *, call_id: str = "", limit: int = 100, uncertain: bool = False) -> list[Fact]:
+    def attempts(
+        self,
+        *,
+        call_id: str = "",
+        provider: str = "",
+        since_ms: int = 0,
+        until_ms: int | None = None,
+        uncertain: bool = False,
+        limit: int = 100,
+    ) -> list[Fact]:
         """Rows of the ledger, newest first."""
         with self._connections.reading() as connection:
-            return reads.attempts(connection, call_id, limit, uncertain)
+            return reads.attempts(
+                connection,
+                call_id=call_id,
+                provider=provider,
+                since_ms=since_ms,
+                until_ms=until_ms,
+                uncertain=uncertain,
+                limit=limit,
+            )
 
     def allowances(self) -> list[Allowance]:
         """Every definition in the books, by name."""

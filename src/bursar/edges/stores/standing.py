@@ -48,18 +48,16 @@ def stored_of(level: Level) -> Stored:
 def balance_of(level: Level, now_ms: int) -> Balance:
     """Where a level of any shape but "rolling" stands."""
     allowance = level.allowance
-    spent, held = level.spent, level.held
-    resets_at_ms: int | None = level.end_ms
+    name, period = allowance.name, allowance.period
     if level.scale:
         # Everything that was poured in has leaked out by then.
         leaked = level.leaked(now_ms)
-        spent, held = -(-leaked // level.scale), 0
         resets_at_ms = now_ms + -(-leaked // level.limit) if level.limit else None
-    elif allowance.period is None or allowance.period == "total":
-        resets_at_ms = None
-    return Balance(
-        allowance.name, level.subject, level.meter, allowance.period or "", spent, held, level.limit, resets_at_ms
-    )
+        return Balance(
+            name, level.subject, level.meter, period or "", -(-leaked // level.scale), 0, level.limit, resets_at_ms
+        )
+    ends_at_ms = None if period is None or period == "total" else level.end_ms
+    return Balance(name, level.subject, level.meter, period or "", level.spent, level.held, level.limit, ends_at_ms)
 
 
 def rolling_balance(allowance: Allowance, subject: str, used: Iterable[tuple[int, int, int]], now_ms: int) -> Balance:

@@ -1,0 +1,66 @@
+"""What both relays keep of the stream that is open: its reader, and what it announced before it said anything.
+
+Announcements are held back until output follows, so that a stream that breaks before can be replaced by another without
+the caller seeing two beginnings. So is the beginning of what is no stream at all, since it may say why. Decides nothing
+of which stream comes next; that is the flow's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bursar.call.effects import Relay, Streamed
+from bursar.call.exchange import Failed
+from bursar.wire.preamble import preamble_of
+
+# More announcements than that are passed on as they come.
+PREAMBLE_MAX = 64
+# Of what is no stream, so much is read: an error fits, and a page for browsers is known by its beginning.
+INSTEAD_BYTES_MAX = 65_536
+
+
+class Announced:
+    """The open stream of a relay. `first_token_ms`: when its first output came, None before."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+
+    def begin(self, relay: Relay) -> None:
+        """A stream is open."""
+        self.effect = relay
+        self.reader = relay.reader
+        self.first_token_ms: int | None = None
+        self._opens = preamble_of(relay.dialect)
+        self._held: list[bytes] = []
+        self._instead = bytearray()
+        self._delivered: list[bytes] | None = [] if relay.on_abort == "counted" else None
+
+    def deliver(self, payloads: list[bytes]) -> list[bytes]:
+        """Pass on what the caller sees, and remember it where it may be charged by that."""
+        if self._delivered is not None:
+            self._delivered += payloads
+        return payloads
+
+    def unread(self, data: bytes) -> None:
+        """Keep bytes of which no event came, as long as there was none."""
+        if self.first_token_ms is None and not self._held and len(self._instead) < INSTEAD_BYTES_MAX:
+            self._instead += data[:INSTEAD_BYTES_MAX]
+
+    def streamed(self, failed: Failed | None) -> Streamed:
+        """How the stream ended."""
+        instead = b"" if self._held else bytes(self._instead)
+        return Streamed(failed, self.first_token_ms, instead, tuple(self._delivered or ()))
+
+    def begun(self, payloads: list[bytes], began: Callable[[], None]) -> list[bytes]:
+        """Hold back what says nothing; with the first that does, all of it. `began` is told then."""
+        self._held += payloads
+        if all(map(self._opens, payloads)) and len(self._held) <= PREAMBLE_MAX:
+            return []
+        self.first_token_ms = self._clock()
+        began()
+        return self.rest()
+
+    def rest(self) -> list[bytes]:
+        """What is still held back."""
+        rest, self._held = self._held, []
+        return rest
