@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -192,3 +192,30 @@ def test_a_closed_engine_says_so(engine: Engine) -> None:
     engine.close()
     with pytest.raises(StoreUnavailableError, match="closed"):
         engine.balances()
+
+
+def test_a_call_keeps_the_price_of_the_minute_in_which_it_began() -> None:
+    config = {
+        "prices": {"openai/gpt-4o-mini": [{"input": 1, "output": 1}, {"from": "2026-11-24", "input": 2, "output": 2}]},
+        "llm": {"providers": {"openai": {"api_key": "k"}, "deepseek": {"api_key": "k"}}},
+    }
+    made = engine_of(config)
+
+    def card(model: str, moment: datetime) -> Any:
+        made.clock.now_ms = int(moment.timestamp() * 1000)  # type: ignore[attr-defined]
+        return made.plan(CHAT, LIMITED, asked(model=model)).price
+
+    midnight = datetime(2026, 11, 24, tzinfo=UTC)
+    before = card("openai/gpt-4o-mini", midnight - timedelta(milliseconds=1))
+    after = card("openai/gpt-4o-mini", midnight)
+    # Settled after midnight, the call of before has the price of before.
+    assert (before("gpt-4o-mini").pico_usd["input"], after("gpt-4o-mini").pico_usd["input"]) == (10**6, 2 * 10**6)
+    off, peak = (card("deepseek/deepseek-v4-pro", midnight.replace(hour=hour)) for hour in (0, 1))
+    assert peak("deepseek-v4-pro").pico_usd["output"] > off("deepseek-v4-pro").pico_usd["output"]
+    made.close()
+
+
+def test_a_model_without_a_price_knows_those_like_it(engine: Engine) -> None:
+    plan = engine.plan(CHAT, LIMITED, asked(model="openai/gpt-4o-mni"))
+    assert plan.unpriced == ("openai/gpt-4o-mni",)
+    assert "gpt-4o-mini" in plan.nearest("gpt-4o-mni")

@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 
 
 class BursarError(Exception):
-    """The root. `sent`: bytes may have reached a provider. `cost`: what was charged, None when nothing was."""
+    """The root. `sent`: bytes may have reached a provider. `cost`: what was charged, None when nothing was.
+
+    Both are of the whole call. `earlier`: its other attempts, as on a receipt: where, why not, and what for.
+    """
 
     code: ClassVar[str] = "bursar_error"
     sent: bool = False
@@ -43,6 +46,7 @@ class BursarError(Exception):
     retryable: bool = False
     retry_after_seconds: float | None = None
     call_id: str | None = None
+    earlier: tuple[Any, ...] = ()
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -143,10 +147,14 @@ class PriceUnknownError(RefusedError):
 
 
 class CircuitBreakerError(RefusedError):
-    """The breaker of this provider and model is open."""
+    """The breaker of this provider and model is open: `retry_after_seconds` says when it may be asked again."""
 
     code = "circuit_open"
     retryable = True
+
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class QueueFullError(RefusedError):

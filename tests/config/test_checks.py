@@ -59,6 +59,26 @@ CASES = [
         ("warning", "llm.providers.openai.tokens_per_day", 5, "fewer than the 100 of one minute"),
     ),
     (
+        PROVIDER + "first_token_timeout: 61",
+        ("warning", "llm.providers.openai.first_token_timeout", 4, "a silence of 60 s ends the call before"),
+    ),
+    (
+        PROVIDER + "read_timeout: 5\n      stall_timeout: 10",
+        ("warning", "llm.providers.openai.stall_timeout", 5, "a silence of 5 s ends the call before (read_timeout)"),
+    ),
+    (
+        PROVIDER + "retry_base_seconds: 9",
+        ("warning", "llm.providers.openai.retry_base_seconds", 4, "no wait is longer than 8 s"),
+    ),
+    (
+        PROVIDER + "retry_cap_seconds: 0",
+        ("warning", "llm.providers.openai.retry_cap_seconds", 4, "no wait is longer than 0 s"),
+    ),
+    (
+        PROVIDER + "circuit_breaker_slow_share: 0.5",
+        ("warning", "llm.providers.openai.circuit_breaker_slow_share", 4, "slow_call_seconds is not set"),
+    ),
+    (
         "llm:\n  providers:\n    openrouter:\n      enable_fallbacks: false\n      fallback_models: [a/b]",
         ("warning", "llm.providers.openrouter.fallback_models", 5, "never asked for"),
     ),
@@ -102,9 +122,15 @@ CASES = [
         ("warning", "llm.providers.openai.daily_cost_limit", 5, "more than all allows"),
     ),
     ("routes:\n  fast: [groq/llama]", ("warning", "routes.fast", 2, "groq has no key")),
+    (
+        "routes:\n  a:\n    candidates: [openai/a]\n    on_content: next",
+        ("warning", "routes.a.on_content", 4, "no other candidate to ask"),
+    ),
     ("llm:\n  active: groq", ("warning", "llm.active", 2, "groq has no key")),
     ("alerts:\n  webhook: ${HOOK}", ("note", "alerts.webhook", 2, "alerts are not sent yet")),
     ("prices:\n  openai/x: {from: 2027-01-01, input: 1}", ("note", "prices.openai/x", 2, "not used before that date")),
+    ("queue:\n  fair_by: teams", ("warning", "queue.fair_by", 2, "did you mean team?")),
+    ("max_wait_seconds: 0\nqueue:\n  length: 5", ("note", "queue.length", 3, "only calls that ask for it wait")),
     ("gateway:\n  host: 0.0.0.0", ("note", "gateway.host", 2, "reachable from other machines")),
 ]
 
@@ -128,11 +154,18 @@ def test_a_contradiction_is_found_where_it_stands(
         PROVIDER + "base_url: http://gpu:8000/v1",
         PROVIDER + "base_url: http://192.168.0.7/v1",
         PROVIDER + "app_name: Mine",
+        PROVIDER + "first_token_timeout: 60\n      stall_timeout: 60\n      retry_base_seconds: 8",
+        PROVIDER + "circuit_breaker_slow_share: 50%\n      slow_call_seconds: 30",
         "budgets:\n  all: {usd: 10, per: day}\n  users: {usd: 1, per: day, each: user}\n  month: {usd: 20, per: month}",
         "budgets:\n  all: {usd: 10, per: day}\n  total: {usd: 500, per: total, each: session}",
         "budgets:\n  a: {usd: 10, per: day, only: {team: a}}\n  b: {usd: 20, per: day, only: {team: b}, each: user}",
         "budgets: {a: {usd: 1, per: day, each: project}}",
+        "queue: {fair_by: team, weights: {search: 3}, length: 100}",
+        "queue: {fair_by: project}",
+        "max_wait_seconds: 0",
         "routes: {fast: [openai/x, ollama/y]}",
+        "routes: {fast: {candidates: [openai/x, ollama/y], on_content: next}}",
+        "routes: {fast: {candidates: [openai/x], after_first_token: restart}}",
         "prices: {openai/x: {from: 2026-11-22, input: 1}}",
     ],
 )
@@ -208,3 +241,16 @@ def test_a_model_without_a_price_under_a_budget(tmp_path: Path, text: str, key: 
 def test_the_worst_comes_first(tmp_path: Path) -> None:
     levels = [one.level for one in findings(tmp_path, "gateway: {host: 0.0.0.0}\n" + PROVIDER + "max_keepalive: 500")]
     assert levels == ["warning", "note"]
+
+
+@pytest.mark.parametrize(
+    ("prices", "missing"),
+    [("{input: 2.50}", ["output"]), ("{output: 10}", ["input"]), ("{input: 2.50, output: 10}", []), ("free", [])],
+)
+def test_a_price_of_ones_own_for_one_side_only(tmp_path: Path, prices: str, missing: list[str]) -> None:
+    found = findings(tmp_path, f"prices:\n  openai/gpt-4o: {prices}\n")
+    assert [(one.level, one.key, one.line) for one in found] == [("warning", "prices.openai/gpt-4o", 2)] * len(missing)
+    assert all(f"no price of {side}" in one.message for one, side in zip(found, missing, strict=True))
+    # An embedding has one side, and of what no list has nobody knows.
+    one_sided = "prices: {openai/text-embedding-3-small: {input: 0.02}, openai/mine: {input: 1}}"
+    assert findings(tmp_path, one_sided) == []

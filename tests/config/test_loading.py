@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bursar.config import Settings, load
+from bursar.config import Route, Settings, load
 from bursar.errors import ConfigError
 from bursar.rules.allowances import Allowance
 from bursar.rules.usage import Usage
@@ -75,7 +75,7 @@ def test_the_whole_example_loads(of: Load, folder: Path) -> None:
     assert (openai.discount, dict(openai.extra_headers)) == (Decimal(0), {})
     local = settings.providers["local"]
     assert (local.base_url, local.free, local.needs_key, local.require_key()) == ("http://gpu:8000/v1", True, False, "")
-    assert settings.routes == {"fast": ("openai/gpt-4o-mini", "local/qwen3")}
+    assert settings.routes == {"fast": Route(("openai/gpt-4o-mini", "local/qwen3"))}
     (price,) = settings.prices
     assert (price.provider, price.model, price.starts) == ("openai", "gpt-4o", date(2026, 1, 1))
     assert price.card.cost_nano_usd(Usage.of(1000, 100)) == 3_500_000
@@ -83,6 +83,7 @@ def test_the_whole_example_loads(of: Load, folder: Path) -> None:
     assert (settings.retention.ledger_days, settings.retention.prompts_days) == (400, 0)
     assert settings.alerts.webhook is not None
     assert settings.alerts.webhook.reveal() == "https://hooks.example/x"
+    assert (settings.queue.fair_by, settings.queue.weights, settings.queue.length) == (None, {}, 10_000)
     assert (settings.gateway.host, settings.gateway.port) == ("127.0.0.1", 8000)
 
 

@@ -14,7 +14,7 @@ import yaml
 from bursar.config import Settings, contradictions, keys, load
 from bursar.config.schema import schema
 from bursar.config.starter import init_text
-from bursar.config.tree import Alerts, Gateway, ProviderSettings, Retention
+from bursar.config.tree import Alerts, Gateway, ProviderSettings, QueueSettings, Retention
 from tests.config.examples import SEED, WHOLE
 
 
@@ -55,7 +55,22 @@ def read(text: str) -> Any:
     return json.loads(json.dumps(yaml.safe_load(text), default=str))
 
 
-@pytest.mark.parametrize("text", [SEED, WHOLE, init_text()], ids=["seed", "whole", "starter"])
+KEYS = """\
+llm:
+  providers:
+    openai:
+      keys: ["${A}", "file:key", {file: key}, {key: "${B}", weight: "2", name: b}, {key: {command: [op, read]}}]
+      retry_jitter: 25%
+      circuit_breaker_failure_share: 0.3
+      slow_call_seconds: 30
+      on_abort: counted
+routes:
+  plain: [openai/x]
+  careful: {candidates: [openai/x], on_content: next, after_first_token: continue}
+"""
+
+
+@pytest.mark.parametrize("text", [SEED, WHOLE, KEYS, init_text()], ids=["seed", "whole", "keys", "starter"])
 def test_what_loads_is_what_the_schema_allows(text: str) -> None:
     assert problems(read(text), schema()) == []
 
@@ -63,10 +78,15 @@ def test_what_loads_is_what_the_schema_allows(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "queue: {weights: {a: 0}}", "queue: {fair: team}", "queue: {length: many}",
         "budget: {}", "mode: watch", "llm: {providers: {openai: {max_retires: 1}}}",
         "llm: {providers: {openai: {max_retries: 21}}}", "budgets: {a: {usd: -1, per: day}}", "budgets: {a: {usd: 1}}",
         "limits: {a: {requests: 1, tokens: 1, per: day}}", "prices: {openai/x: {inputs: 1}}", "routes: {a: openai/x}",
         "gateway: {port: http}", "retention: {ledger: long}",
+        "routes: {a: {on_content: next}}", "routes: {a: {candidates: [openai/x], on_content: go}}",
+        "llm: {providers: {openai: {keys: a}}}", "llm: {providers: {openai: {keys: [{key: a, wight: 2}]}}}",
+        "llm: {providers: {openai: {keys: [{weight: 2}]}}}", "llm: {providers: {openai: {keys: [{key: [a]}]}}}",
+        "llm: {providers: {openai: {retry_jitter: 2}}}", "llm: {providers: {openai: {retry_jitter: some}}}",
     ],
 )  # fmt: skip
 def test_what_the_schema_refuses_does_not_load(text: str) -> None:
@@ -86,9 +106,9 @@ def test_the_schema_is_json_and_describes_every_key() -> None:
     ("table", "part"),
     [
         (keys.PROVIDER_KEYS, ProviderSettings), (keys.ROOT_KEYS, Settings), (keys.RETENTION_KEYS, Retention),
-        (keys.ALERT_KEYS, Alerts), (keys.GATEWAY_KEYS, Gateway),
+        (keys.ALERT_KEYS, Alerts), (keys.GATEWAY_KEYS, Gateway), (keys.QUEUE_KEYS, QueueSettings),
     ],
-    ids=["provider", "root", "retention", "alerts", "gateway"],
+    ids=["provider", "root", "retention", "alerts", "gateway", "queue"],
 )  # fmt: skip
 def test_every_key_has_a_field_and_says_where_it_acts(table: tuple[keys.Key, ...], part: type) -> None:
     fields = {field.name for field in dataclasses.fields(part)}

@@ -21,7 +21,23 @@ llm:
   providers:
     groq: {discount: 12.5%, organization: "50", project: "yes", app_name: "Müller & Söhne ☂", model: "a/b:c"}
     openrouter:
-      provider_preferences: {order: [a, "b c"], max_price: {prompt: 0.5}, zdr: true, sort: null, "x y": "$${a}"}
+      provider_preferences:
+        {order: [a, "b"], max_price: {prompt: 0.5}, zdr: true, sort: null, "x y": "$${a}", made: [1, {up: -0.5}]}
+      app_categories: [cli-agent]
+      usage_field: none
+    azure:
+      base_url: "https://r.openai.azure.com/openai/deployments/{model}"
+      api_version: 2024-10-21
+      deployments: {my-gpt4o: gpt-4o}
+      rate_headers: none
+      retry_jitter: 12.5%
+      retry_base_seconds: 0
+      circuit_breaker_failure_share: 0.333333333
+      first_token_timeout: 0.001
+      on_abort: counted
+routes:
+  plain: {candidates: [openai/x], on_content: stop}
+  careful: {candidates: [openai/x, "groq/y:free"], on_content: next, after_first_token: restart}
 prices:
   openai/x: [{input: 1, output: 0.000001}, {from: 2026-01-01, input: 2, web_searches: 10000}]
   groq/y: free
@@ -30,6 +46,7 @@ budgets:
 limits:
   b: {tokens: 5, per: month, window: true, mode: observe}
   c: {output_tokens: 5, per: second}
+queue: {fair_by: x.team, weights: {"007": 1000, "a: b": "2", yes: 1}, length: 5}
 retention: {ledger: forever, prompts: 2w}
 """
 

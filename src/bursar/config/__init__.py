@@ -11,7 +11,8 @@ Every key, what it takes and the module that acts on it stand in `keys`. Nothing
 
 from __future__ import annotations
 
-from bursar.config.checks import Finding, contradictions
+from bursar.config.checks import contradictions
+from bursar.config.findings import Finding
 from bursar.config.loading import load
 from bursar.config.models import candidates, resolve_model
 from bursar.config.prices import price_book
@@ -19,7 +20,18 @@ from bursar.config.schema import schema
 from bursar.config.secrets import Secret
 from bursar.config.showing import show
 from bursar.config.starter import init_text
-from bursar.config.tree import Alerts, Gateway, Place, PriceOverride, ProviderSettings, Retention, Settings
+from bursar.config.tree import (
+    Alerts,
+    Gateway,
+    Place,
+    PriceOverride,
+    ProviderKey,
+    ProviderSettings,
+    QueueSettings,
+    Retention,
+    Route,
+    Settings,
+)
 
 __all__ = [
     "Alerts",
@@ -27,8 +39,11 @@ __all__ = [
     "Gateway",
     "Place",
     "PriceOverride",
+    "ProviderKey",
     "ProviderSettings",
+    "QueueSettings",
     "Retention",
+    "Route",
     "Secret",
     "Settings",
     "candidates",

@@ -8,30 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import date
-from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from bursar.catalog.prices import PriceBook
 from bursar.catalog.providers import Provider, known_rows
+from bursar.config.findings import Find, Finding, Level
 from bursar.config.keys import DIMENSIONS
 from bursar.config.nearest import nearest
 from bursar.config.prices import price_book
 from bursar.config.tree import ProviderSettings, Settings
+from bursar.config.wire_checks import WIRE_CHECKS
 from bursar.rules.allowances import Allowance
 from bursar.rules.money import format_usd
 from bursar.rules.windows import PERIOD_MS
-
-Level = Literal["error", "warning", "note"]
-# Only a provider whose row has `fallbacks` (OpenRouter) reads these. An app_name goes into every User-Agent.
-_FALLBACK_KEYS = ("fallback_models", "provider_preferences", "app_url")
-
-
-class Finding(NamedTuple):
-    """One contradiction. key: its path in the file. line: where that stands, None when it is not in a file."""
-
-    level: Level
-    key: str
-    line: int | None
-    message: str
 
 
 def contradictions(settings: Settings, today: date | None = None) -> list[Finding]:
@@ -51,9 +40,6 @@ def contradictions(settings: Settings, today: date | None = None) -> list[Findin
     if today is not None:
         _prices(settings, today, find)
     return sorted(found, key=lambda finding: ("error", "warning", "note").index(finding.level))
-
-
-Find = Callable[[Level, str, str], None]
 
 
 def binds(allowance: Allowance, provider: str) -> bool:
@@ -114,7 +100,7 @@ def _connections(settings: Settings, provider: ProviderSettings, find: Find) -> 
             "are only reached by several",
         )
     url = urlsplit(provider.base_url)
-    if url.scheme == "http" and provider.api_key is not None and not _private(url.hostname or ""):
+    if url.scheme == "http" and provider.every_key and not _private(url.hostname or ""):
         find("warning", f"{path}.base_url", "the key and the prompts go over the network unencrypted; use https")
 
 
@@ -136,51 +122,35 @@ def _rates(settings: Settings, provider: ProviderSettings, find: Find) -> None:
             )
 
 
-def _fallbacks(settings: Settings, provider: ProviderSettings, find: Find) -> None:
+def _patience(settings: Settings, provider: ProviderSettings, find: Find) -> None:
+    """Waits that another one ends before they can."""
     path = f"llm.providers.{provider.name}"
-    if provider.fallback_models and not provider.enable_fallbacks:
-        find("warning", f"{path}.fallback_models", "enable_fallbacks is false: these models are never asked for")
-    elif provider.provider_preferences.get("allow_fallbacks") is False and provider.fallback_models:
-        find(
-            "note",
-            f"{path}.provider_preferences",
-            "allow_fallbacks: false is about other hosts of one model; fallback_models are still served",
-        )
-    row = known_rows().get(provider.row, Provider(provider.name))
-    if not row.fallbacks:
-        for key in _FALLBACK_KEYS:
-            if f"{path}.{key}" in settings.places:
-                find("warning", f"{path}.{key}", f"only OpenRouter reads this; {provider.name} ignores it")
-    for key, variable in (("organization", row.organization_variable), ("project", row.project_variable)):
-        if f"{path}.{key}" in settings.places and not variable:
-            find("warning", f"{path}.{key}", f"only OpenAI reads this; {provider.name} ignores it")
-
-
-def _headers(settings: Settings, provider: ProviderSettings, find: Find) -> None:
-    path = f"llm.providers.{provider.name}"
-    for name, value in provider.extra_headers.items():
-        if name.lower() == "openai-beta" and "assistants" in value.lower():
+    for key in ("first_token_timeout", "stall_timeout"):
+        seconds = getattr(provider, key)
+        if seconds is not None and seconds > provider.read_timeout:
             find(
                 "warning",
-                f"{path}.extra_headers",
-                "the Assistants API that OpenAI-Beta: assistants asks for closed in August 2026; drop the header",
+                f"{path}.{key}",
+                f"a silence of {provider.read_timeout:g} s ends the call before (read_timeout)",
             )
-        if name.lower() in ("authorization", "api-key", "x-api-key") and provider.api_key is not None:
-            find("warning", f"{path}.extra_headers", f"{name} stands beside api_key: the provider is sent two keys")
-    secret = provider.api_key
-    if secret is not None and f"{path}.api_key" in settings.places and settings.place(f"{path}.api_key").file:
-        if secret.fetched and not secret.reference:
-            find("warning", f"{path}.api_key", "the key stands in the file; use ${NAME}, file:PATH or a command")
-        elif not secret.named:
-            find("note", f"{path}.api_key", f"{secret.reference} is not set: calls to {provider.name} will fail")
+    if provider.retry_base_seconds > provider.retry_cap_seconds:
+        key = "retry_base_seconds" if f"{path}.retry_base_seconds" in settings.places else "retry_cap_seconds"
+        find(
+            "warning",
+            f"{path}.{key}",
+            f"no wait is longer than {provider.retry_cap_seconds:g} s (retry_cap_seconds), so that the first, of "
+            f"{provider.retry_base_seconds:g} s (retry_base_seconds), never is what it says",
+        )
+    if f"{path}.circuit_breaker_slow_share" in settings.places and provider.slow_call_seconds is None:
+        find("warning", f"{path}.circuit_breaker_slow_share", "no call is slow where slow_call_seconds is not set")
 
 
 _PROVIDER_CHECKS: tuple[Callable[[Settings, ProviderSettings, Find], None], ...] = (
     _money,
     _connections,
     _rates,
-    _fallbacks,
-    _headers,
+    _patience,
+    *WIRE_CHECKS,
 )
 
 
@@ -237,11 +207,13 @@ def _no_longer(narrow: Allowance, wide: Allowance) -> bool:
 
 
 def _whole(settings: Settings, find: Find) -> None:
-    for name, candidates in settings.routes.items():
-        for candidate in candidates:
+    for name, route in settings.routes.items():
+        for candidate in route.candidates:
             provider = candidate.partition("/")[0]
             if provider not in settings.providers:
                 find("warning", f"routes.{name}", f"{candidate} cannot be called: {provider} has no key")
+        if route.on_content == "next" and len(route.candidates) == 1:
+            find("warning", f"routes.{name}.on_content", "this route has no other candidate to ask")
     if settings.active and not settings.providers[settings.active].has_key:
         find("warning", "llm.active", f"{settings.active} has no key: bare model names will fail")
     webhook = settings.alerts.webhook
@@ -249,6 +221,13 @@ def _whole(settings: Settings, find: Find) -> None:
         find("note", "alerts.webhook", f"{webhook.reference} is not set, and alerts are not sent yet")
     if any(allowance.alert_at for allowance in settings.allowances):
         find("note", "alerts.webhook", "alert_at has no effect yet")
+    waiting = [path for path in settings.places if path.startswith("queue.")]
+    if waiting and not settings.max_wait_seconds:
+        find("note", waiting[0], "max_wait_seconds is 0: only calls that ask for it wait")
+    fair_by = settings.queue.fair_by
+    near = nearest(fair_by, DIMENSIONS) if fair_by is not None and fair_by not in DIMENSIONS else None
+    if near:
+        find("warning", "queue.fair_by", f"{fair_by} is read as the name of a tag; did you mean {near}?")
     local = settings.gateway.host in ("127.0.0.1", "::1", "localhost")
     if not local:
         find("note", "gateway.host", f"{settings.gateway.host} is reachable from other machines")
@@ -261,24 +240,45 @@ def _prices(settings: Settings, today: date, find: Find) -> None:
             message = f"the price from {override.starts} is not used before that date"
             find("note", f"prices.{override.provider}/{override.model}", message)
     book = price_book(settings)
+    _one_sided(book, today, find)
     for key, provider, model in _models_named(settings):
         budget = next((budget for budget in settings.budgets if budget.enforced and binds(budget, provider)), None)
         if budget is not None and book.card(provider, model, today) is None:
             near = ", ".join(book.nearest(provider, model, 1))
             hint = f"did you mean {near}? Or " if near else ""
+            if settings.providers[provider].row == "azure":
+                hint += f"say which model it is a deployment of, deployments: {{{model}: gpt-4o}}, or "
             message = f"no price of {provider}/{model} is known, so under the budget {budget.name} it will be refused; "
             find("warning", key, f"{message}{hint}add prices: {{{provider}/{model}: {{input: ..., output: ...}}}}")
 
 
+def _one_sided(book: PriceBook, today: date, find: Find) -> None:
+    """Prices of one's own for one side only, of models that the list has with both: the list does not fill the gap."""
+    for override in book.overrides():
+        listed = book.listed_card(override.provider, override.model, today)
+        for side in ("input", "output"):
+            if listed is not None and side in listed.pico_usd and side not in override.card.pico_usd:
+                message = f"no price of {side}: a price of your own takes the place of the whole list price, and what "
+                message += f"uses {side} has no known cost"
+                find("warning", f"prices.{override.provider}/{override.model}", message)
+
+
 def _models_named(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """Every model that the file names, as (key, provider, model)."""
+    """Every model that the file names, as (key, provider, the model whose price it has)."""
+    for key, name, model in _names(settings):
+        provider = settings.providers.get(name)
+        if provider is not None:
+            yield key, name, provider.priced_as(model)
+
+
+def _names(settings: Settings) -> Iterator[tuple[str, str, str]]:
     for provider in settings.providers.values():
         path = f"llm.providers.{provider.name}"
         if provider.model is not None:
             yield f"{path}.model", provider.name, provider.model
         if known_rows().get(provider.row, Provider("")).fallbacks and provider.enable_fallbacks:
             yield from ((f"{path}.fallback_models", provider.name, model) for model in provider.fallback_models)
-    for name, candidates in settings.routes.items():
-        for candidate in candidates:
+    for name, route in settings.routes.items():
+        for candidate in route.candidates:
             provider_name, _, model = candidate.partition("/")
             yield f"routes.{name}", provider_name, model

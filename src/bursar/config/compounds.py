@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-from bursar.config.kinds import Percent, Surroundings, Text, plain, quoted, refuse
+from bursar.config.kinds import Percent, Surroundings, Text, Whole, plain, quoted, refuse
 from bursar.config.nearest import nearest
 from bursar.config.reading import Node, shown_text
 from bursar.config.secrets import SECRET_CHARACTERS_MAX
@@ -198,17 +198,13 @@ class Headers:
 
 @dataclass(frozen=True, slots=True)
 class Anything:
-    """A mapping that passes to the provider as it is: whatever JSON can say."""
+    """A value that passes to the provider as it is: whatever JSON can say."""
 
-    def read(self, node: Node, around: Surroundings) -> Mapping[str, Any]:
-        mapped(node, "what the provider takes")
-        return MappingProxyType({name: self._value(given, around) for name, given in node.entries.items()})
-
-    def _value(self, node: Node, around: Surroundings) -> Any:
+    def read(self, node: Node, around: Surroundings) -> Any:
         if node.form == "mapping":
-            return {name: self._value(given, around) for name, given in node.entries.items()}
+            return {name: self.read(given, around) for name, given in mapped(node, "a mapping").items()}
         if node.form == "list":
-            return [self._value(item, around) for item in node.items]
+            return [self.read(item, around) for item in listed(node, "values")]
         if node.form in ("nothing", "truth"):
             return None if node.form == "nothing" else node.text.lower() in ("true", "yes", "on")
         if node.form == "number" and re.fullmatch(r"[+-]?\d{1,15}", node.text, re.ASCII):
@@ -223,7 +219,7 @@ class Anything:
         return flow(value)
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "object"}
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +244,27 @@ class Values:
 
     def schema(self) -> dict[str, Any]:
         return {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A mapping of values to whole numbers from 1 to `high`; the values are taken as they are written."""
+
+    high: int
+
+    def read(self, node: Node, around: Surroundings) -> Mapping[str, int]:
+        weights = {}
+        for name, given in mapped(node, "weights").items():
+            if not name or len(name) > 256 or not name.isprintable():
+                raise node.error("a value has up to 256 printable characters")
+            weights[name] = Whole(1, self.high).read(given, around)
+        return MappingProxyType(weights)
+
+    def show(self, value: Any) -> str:
+        return "{" + ", ".join(f"{quoted(name)}: {weight}" for name, weight in value.items()) + "}"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "object", "additionalProperties": Whole(1, self.high).schema()}
 
 
 def flow(value: Any) -> str:

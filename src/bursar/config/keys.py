@@ -7,16 +7,24 @@ key that acts nowhere has no place here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
-from bursar.config.compounds import Anything, Day, Days, Headers, Percents, Texts, Url, Values, Zone
+from bursar.catalog.providers import DIALECTS, Auth, OnAbort, RateHeaders
+from bursar.config.columns import Address, ChoiceOrNone, Choices, Deployments, RowName
+from bursar.config.compounds import Day, Days, Headers, Percents, Texts, Url, Values, Weights, Zone
 from bursar.config.credentials import Credential
-from bursar.config.kinds import Choice, Kind, Percent, Seconds, Text, Truth, Usd, Whole
+from bursar.config.kinds import Choice, Kind, Percent, Seconds, Share, Text, Truth, Usd, Whole
+from bursar.config.preferences import Preferences
+from bursar.config.several_keys import Keys
+from bursar.config.tree import AfterFirstToken, OnContent
 from bursar.rules.windows import PERIODS
 
 # Above these, capacity x period is beyond what a bucket counts exactly (2**53), or no connection table holds it.
 PER_MINUTE_MAX = 10_000_000_000
 PER_DAY_MAX = 100_000_000
 CONNECTIONS_MAX = 100_000
+# A larger share is as good as all.
+WEIGHT_MAX = 1_000
 # A longer limit on time is a mistake of units.
 DAY_SECONDS = 86_400.0
 
@@ -61,11 +69,37 @@ _TIMEOUTS = {
 _MODEL = Text("the name of a model", r"\S+")
 _NAME = Text("a name of letters, digits, - and _", NAME)
 _TAG = Text("the name of a dimension (provider, model, key, user, session, organisation, team) or of a tag", TAG)
+_BETA = Text("the name of a beta", r"[A-Za-z0-9._=-]+")
+_CATEGORY = Text("a category such as cli-agent", r"[a-z0-9-]{1,30}")
+_HEADER = Text("one line of plain characters", r"[ -~]+")
 
 PROVIDER_KEYS = (
-    Key("base_url", Url(), "where the API is; default of the provider's row", "edges.http"),
+    Key("row", RowName(), "whose row of the catalog it follows: another account of openai, another resource of azure",
+        "catalog.providers"),
+    Key("base_url", Address(), "where the API is; default of the provider's row", "catalog.targets"),
+    Key("api_version", Text("a version such as 2024-10-21 or preview", r"[A-Za-z0-9.-]+"),
+        "the query parameter api-version, which Azure's older addresses need", "catalog.targets"),
     Key("api_key", Credential(), "${NAME}, file:PATH, {file: PATH} or {command: [...]}", "client"),
+    Key("keys", Keys(_NAME), "several keys, beside api_key or in its place: each a secret, or {key: SECRET, weight: 2, "
+        "name: spare}", "rules.rotation"),
+    Key("auth", Choice(get_args(Auth)), "how the key is sent", "catalog.headers"),
+    Key("dialects", Choices(DIALECTS), "the wire formats that it speaks", "client"),
+    Key("limit_field", Choice(("max_tokens", "max_completion_tokens")), "what a chat calls the output limit",
+        "catalog.targets"),
+    Key("usage_field", ChoiceOrNone(("stream_options",)), "how streams are asked for usage; none: it comes unasked",
+        "catalog.targets"),
+    Key("settles", Choice(("actual", "reserved")), "what counts against its limits of tokens: the use, or the claim",
+        "rules.allowances"),
+    Key("rate_headers", ChoiceOrNone(tuple(filter(None, get_args(RateHeaders)))),
+        "whose form its headers about rate limits have", "wire.rate_headers"),
+    Key("reports_cost", Truth(), "a cost in its replies is what it charges", "call.meter"),
+    Key("bills_errors", Truth(), "it may charge for a status of 400 or more", "call.meter"),
+    Key("cancel_stops_billing", Truth(), "closing a stream ends its bill", "call.flow"),
+    Key("on_abort", Choice(get_args(OnAbort)), "when a caller leaves a stream: read it to its end behind the caller's "
+        "back, close it and charge the bound until its record is there, or close it and charge what came", "call.flow"),
     Key("model", _MODEL, "the model of a call that names none", "client"),
+    Key("deployments", Deployments(_MODEL), "its names of models, each with the model whose price and limits it has",
+        "client"),
     Key("enable_cost_tracking", Truth(), "price calls; cannot be off under a budget", "call.flow"),
     Key("cost_warning_threshold", Usd(), "USD a call from which on a warning is due", "call.flow",
         "cost_warning_threshold_nano_usd"),
@@ -83,6 +117,10 @@ PROVIDER_KEYS = (
     _timeout("read"),
     _timeout("write"),
     _timeout("pool"),
+    Key("first_token_timeout", Seconds(0.001, DAY_SECONDS), "seconds for a stream to begin; another candidate is asked "
+        "then", "call.flow"),
+    Key("stall_timeout", Seconds(0.001, DAY_SECONDS), "seconds of silence after which a stream that began is given up",
+        "call.flow"),
     Key("requests_per_minute", Whole(1, PER_MINUTE_MAX), "the provider's limit, kept before it refuses",
         "rules.allowances"),
     Key("tokens_per_minute", Whole(1, PER_MINUTE_MAX), "the provider's limit", "rules.allowances"),
@@ -92,19 +130,35 @@ PROVIDER_KEYS = (
     Key("concurrent_requests", Whole(1, CONNECTIONS_MAX), "calls in flight at once, over all processes",
         "rules.allowances"),
     Key("max_retries", Whole(0, 20), "attempts after the first that a call may make", "rules.retries"),
-    Key("circuit_breaker_threshold", Whole(1, 10_000), "consecutive failures that open the breaker", "rules.breaker"),
+    Key("retry_base_seconds", Seconds(0, DAY_SECONDS), "seconds before the first retry; twice as long before each next "
+        "one. What the provider advises wins", "rules.retries"),
+    Key("retry_cap_seconds", Seconds(0, DAY_SECONDS), "the longest such wait", "rules.retries"),
+    Key("retry_jitter", Share(0), "the share of such a wait that chance may take off", "rules.retries"),
+    Key("circuit_breaker_threshold", Whole(0, 10_000), "consecutive failures that open the breaker; 0: there is none",
+        "rules.breaker"),
     Key("circuit_breaker_timeout", Seconds(0.001, DAY_SECONDS), "seconds, base of the time it stays open",
+        "rules.breaker"),
+    Key("circuit_breaker_failure_share", Share(0.01), "failures among the calls of a minute that open the breaker, "
+        "once there are 20", "rules.breaker"),
+    Key("slow_call_seconds", Seconds(0.001, DAY_SECONDS), "seconds from which on a call counts as slow",
+        "rules.breaker"),
+    Key("circuit_breaker_slow_share", Share(0.01), "slow calls among those of a minute that open the breaker",
         "rules.breaker"),
     Key("discount", Percent(), "off the list price", "catalog.prices"),
     Key("price", Choice(("free",)), "free: calls to this provider cost nothing", "catalog.prices"),
     Key("extra_headers", Headers(), "sent with every request", "edges.http"),
     Key("enable_fallbacks", Truth(), "let the provider serve fallback_models", "client"),
     Key("fallback_models", Texts(_MODEL), "models that OpenRouter may serve instead, in order", "client"),
-    Key("provider_preferences", Anything(), "OpenRouter's routing preferences, as it documents them", "client"),
-    Key("app_name", Text(), "how OpenRouter lists the application", "client"),
-    Key("app_url", Url(), "the application's address, for OpenRouter", "client"),
-    Key("organization", Text(), "OpenAI-Organization", "client"),
-    Key("project", Text(), "OpenAI-Project", "client"),
+    Key("provider_preferences", Preferences(), "OpenRouter's routing preferences, as it documents them",
+        "catalog.targets"),
+    Key("limit_route_price", Truth(), "ask OpenRouter for no host dearer than the list price", "catalog.targets"),
+    Key("app_name", Text(), "in the User-Agent; how OpenRouter lists the application", "catalog.headers"),
+    Key("app_url", Url(), "the application's address, for OpenRouter", "catalog.headers"),
+    Key("app_categories", Texts(_CATEGORY), "what kind of application it is, for OpenRouter", "catalog.headers"),
+    Key("organization", Text(), "OpenAI-Organization", "catalog.headers"),
+    Key("project", Text(), "OpenAI-Project", "catalog.headers"),
+    Key("openai_beta", _HEADER, "OpenAI-Beta", "catalog.headers"),
+    Key("anthropic_beta", Texts(_BETA), "anthropic-beta; those of a call's own header are added", "catalog.headers"),
 )  # fmt: skip
 
 BUDGET_KEYS = (
@@ -132,6 +186,16 @@ LIMIT_KEYS = (
     Key("mode", Choice(("enforce", "observe")), "observe counts and refuses nothing", "rules.allowances"),
 )  # fmt: skip
 
+CANDIDATES = Texts(Text("provider/model", r"[^\s/]+/\S+"))
+ROUTE_KEYS = (
+    Key("candidates", CANDIDATES, "models, in order of preference", "rules.routes"),
+    Key("on_content", Choice(get_args(OnContent)), "whether the next is asked what one refused for its content",
+        "rules.retries"),
+    Key("after_first_token", Choice(get_args(AfterFirstToken)), "what follows a stream that breaks once its caller "
+        "has seen some of it: the error; the next candidate goes on from there where it can, and else begins again; "
+        "or it always begins again", "call.flow"),
+)  # fmt: skip
+
 RETENTION_KEYS = (
     Key("ledger", Days({"forever": None}), "how long the ledger keeps rows before they are folded", "cli.db",
         "ledger_days"),
@@ -143,6 +207,13 @@ GATEWAY_KEYS = (
     Key("host", Text("a host name or address", r"[A-Za-z0-9_.:\[\]-]+"), "the address to listen on", "gateway"),
     Key("port", Whole(0, 65_535), "the port to listen on", "gateway"),
 )
+
+QUEUE_KEYS = (
+    Key("fair_by", _TAG, "whose values share what is waited for; none: a call's user, else its session, else its key",
+        "rules.fairness"),
+    Key("weights", Weights(WEIGHT_MAX), "shares of values that are more than one: {search: 3}", "rules.fairness"),
+    Key("length", Whole(1, 1_000_000), "calls that may wait in this process, in all queues together", "edges.waiting"),
+)  # fmt: skip
 
 ROOT_KEYS = (
     Key("time_zone", Zone(), "of calendar windows", "rules.windows"),
@@ -157,10 +228,11 @@ FROM_KEY = Key("from", Day(), "the UTC date from which the price holds", "catalo
 # The mappings that the file has, beside the plain keys of the root.
 ROOT_SECTIONS = {
     "llm": "providers, and which of them is active",
-    "routes": "names of ours, each a list of provider/model in order of preference",
-    "prices": "USD per million units, by provider/model",
+    "routes": "names of ours, each a list of provider/model in order of preference, or a mapping with candidates",
+    "prices": "USD per million tokens or thousand pieces, by provider/model",
     "budgets": "limits on money, by name",
     "limits": "limits on requests, tokens and calls in flight, by name",
+    "queue": "how calls wait for held money and for limits",
     "retention": "how long things are kept",
     "alerts": "where alerts go",
     "gateway": "where the gateway listens",

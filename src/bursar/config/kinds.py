@@ -128,16 +128,41 @@ class Seconds:
 
     def read(self, node: Node, around: Surroundings) -> float:
         expects = f"a number of seconds from {self.low:g} to {self.high:g}"
-        value = number(node, around, expects)
+        value = float(number(node, around, expects))
         if not self.low <= value <= self.high:
             raise refuse(node, expects)
-        return float(value)
+        return value
 
     def show(self, value: Any) -> str:
         return f"{value:.15g}"
 
     def schema(self) -> dict[str, Any]:
         return {"type": "number", "minimum": self.low, "maximum": self.high}
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A part of a whole: a number from `low` to 1, or a percentage."""
+
+    low: float
+
+    def read(self, node: Node, around: Surroundings) -> float:
+        expects = f"a share from {self.low:g} to 1, such as 0.25 or 25%"
+        text = plain(node, around, expects).strip()
+        digits = text.removesuffix("%").strip()
+        if len(digits) > _NUMBER_CHARACTERS_MAX or not _NUMBER.fullmatch(digits):
+            raise refuse(node, expects)
+        value = float(Decimal(digits.replace("_", "")) / (100 if text.endswith("%") else 1))
+        if not self.low <= value <= 1:
+            raise refuse(node, expects)
+        return value
+
+    def show(self, value: Any) -> str:
+        return f"{value:.15g}"
+
+    def schema(self) -> dict[str, Any]:
+        percentage = {"type": "string", "pattern": r"\$\{|^\s*[0-9]*\.?[0-9]*\s*%?\s*$"}
+        return {"anyOf": [{"type": "number", "minimum": self.low, "maximum": 1}, percentage]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,15 @@ from typing import Any, NoReturn
 from bursar.catalog.providers import known_rows
 from bursar.config import keys
 from bursar.config.allowed import CLIENT, Compiler
-from bursar.config.compounds import Texts, mapped
-from bursar.config.kinds import USD_MAX, Surroundings, Text
+from bursar.config.compounds import mapped
+from bursar.config.kinds import USD_MAX, Surroundings
 from bursar.config.nearest import did_you_mean, one_of
 from bursar.config.prices import read_prices
 from bursar.config.providers import from_row, known_names, read_providers
 from bursar.config.reading import Node, read_file, read_mapping, shown_text
+from bursar.config.routes import read_routes
 from bursar.config.sections import Reading, unknown_key
-from bursar.config.tree import Alerts, Gateway, Place, ProviderSettings, Retention, Settings
+from bursar.config.tree import Alerts, Gateway, Place, ProviderSettings, QueueSettings, Retention, Settings
 from bursar.errors import ConfigError
 from bursar.rules.money import decimal_of, nano_of
 
@@ -82,9 +83,10 @@ def load(
         file=str(path) if path else None,
         active=active,
         providers=MappingProxyType(providers),
-        routes=MappingProxyType(_routes(_section(root, "routes"), reading, set(names))),
+        routes=MappingProxyType(read_routes(_section(root, "routes"), reading, set(names))),
         prices=read_prices(root.entries.get("prices"), reading, names),
         allowances=tuple(compiler.allowances.values()),
+        queue=QueueSettings(**reading.section(_section(root, "queue"), keys.QUEUE_KEYS, "queue")),
         retention=Retention(**reading.section(_section(root, "retention"), keys.RETENTION_KEYS, "retention")),
         alerts=Alerts(**reading.section(_section(root, "alerts"), keys.ALERT_KEYS, "alerts")),
         gateway=Gateway(**reading.section(_section(root, "gateway"), keys.GATEWAY_KEYS, "gateway")),
@@ -150,25 +152,6 @@ def _active(inside: Mapping[str, Node], reading: Reading, providers: dict[str, P
     if not providers[active].base_url:
         raise given.error(f"{active} needs llm.providers.{active}.base_url")
     return active
-
-
-def _routes(node: Node, reading: Reading, names: set[str]) -> dict[str, tuple[str, ...]]:
-    """The routes. A candidate's provider must be one that is configured or that the catalog knows."""
-    item = Text("provider/model", r"[^\s/]+/\S+")
-    routes: dict[str, tuple[str, ...]] = {}
-    for name, given in mapped(node, "routes").items():
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}", name):
-            raise given.error("the name of a route has up to 64 letters, digits and - _ . :, and no slash")
-        routes[name] = Texts(item).read(given, reading.around)
-        if not routes[name]:
-            raise given.error("a route needs at least one provider/model")
-        for at, candidate in enumerate(routes[name]):
-            provider = candidate.partition("/")[0]
-            if provider not in names:
-                hint = did_you_mean(provider, sorted(names), "providers")
-                raise given.items[at].error(f"there is no provider {shown_text(provider)}; {hint}")
-        reading.remember(given)
-    return routes
 
 
 def _budget(usd: object) -> int:

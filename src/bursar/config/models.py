@@ -12,14 +12,14 @@ from bursar.catalog.providers import known_rows
 from bursar.config.nearest import did_you_mean
 from bursar.config.providers import known_names
 from bursar.config.reading import shown_text
-from bursar.config.tree import Settings, missing_key
+from bursar.config.tree import Settings, missing_address, missing_key
 from bursar.errors import ConfigError
 
 # Whose models are called so: (pattern, our provider, how OpenRouter calls the maker).
 _MAKERS = (
     (re.compile(r"(gpt-|chatgpt-|o[1-9](-|$)|text-embedding-|codex-|davinci|babbage)"), "openai", "openai"),
     (re.compile(r"claude"), "anthropic", "anthropic"),
-    (re.compile(r"gemini|gemma"), "google", "google"),
+    (re.compile(r"gemini|gemma"), "gemini", "google"),
     (re.compile(r"(mi|mag|dev|code)stral|ministral|pixtral|mixtral"), "mistral", "mistralai"),
     (re.compile(r"deepseek"), "deepseek", "deepseek"),
     (re.compile(r"grok"), "xai", "x-ai"),
@@ -34,7 +34,7 @@ def candidates(settings: Settings, model: str | None = None) -> tuple[tuple[str,
     if model is None:
         return (_default(settings),)
     if model in settings.routes:
-        return tuple(_named(settings, candidate) for candidate in settings.routes[model])
+        return tuple(_named(settings, candidate) for candidate in settings.routes[model].candidates)
     return (_named(settings, model) if "/" in model else _bare(settings, model),)
 
 
@@ -56,14 +56,17 @@ def _named(settings: Settings, name: str) -> tuple[str, str]:
     if provider in settings.providers:
         return provider, model
     row = known_rows().get(provider)
-    if row is not None and row.needs_key:
-        raise missing_key(provider, row.key_variable)
-    advice = f"for a server of your own add llm.providers.{shown_text(provider)}: {{base_url: ...}} to bursar.yaml"
     through = ""
-    if "openrouter" in settings.providers and row is None:
-        through = f"; through OpenRouter it is openrouter/{shown_text(name)}"
+    if "openrouter" in settings.providers:
+        maker = next((maker for _, one, maker in _MAKERS if one == provider), provider)
+        through = f"; through OpenRouter it is openrouter/{shown_text(f'{maker}/{model}')}"
+    if row is not None and not row.base_url:
+        raise missing_address(provider, row.base_url_variable)
+    if row is not None:
+        raise missing_key(provider, row.key_variable, through)
+    advice = f"for a server of your own add llm.providers.{shown_text(provider)}: {{base_url: ...}} to bursar.yaml"
     hint = did_you_mean(provider, sorted(known_names(settings.providers)), "known ones")
-    raise ConfigError(f"there is no provider {shown_text(provider)!r}; {hint}{through}; {advice}", key="llm.providers")
+    raise ConfigError(f"there is no provider {shown_text(provider)!r}{through}; {advice}; {hint}", key="llm.providers")
 
 
 def _bare(settings: Settings, name: str) -> tuple[str, str]:
@@ -107,6 +110,6 @@ def _default(settings: Settings) -> tuple[str, str]:
 def _only(settings: Settings) -> str | None:
     """The one provider that bare names can mean: the only one named in the file, else the only one with a key."""
     named = [name for name, given in settings.providers.items() if given.in_file]
-    keyed = [name for name, given in settings.providers.items() if given.api_key is not None]
+    keyed = [name for name, given in settings.providers.items() if given.every_key]
     pool = named or keyed
     return pool[0] if len(pool) == 1 else None

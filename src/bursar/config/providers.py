@@ -13,20 +13,16 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from bursar.catalog.providers import Provider, known_rows
+from bursar.catalog.providers import OnAbort, Provider, known_rows
 from bursar.config import keys
+from bursar.config.columns import CUSTOM, RowName
 from bursar.config.compounds import Url, mapped
 from bursar.config.nearest import did_you_mean
 from bursar.config.reading import Node, shown_text
 from bursar.config.secrets import Secret
 from bursar.config.sections import Reading, secret_argument
-from bursar.config.tree import Place, ProviderSettings
+from bursar.config.tree import Place, ProviderSettings, missing_address
 from bursar.errors import ConfigError
-
-# The row of a server that no row names.
-CUSTOM = "openai_compatible"
-# Groq's own SDK appends the path to its base URL, ours has it in the URL.
-_SDK_PATHS = {"GROQ_BASE_URL": "/openai/v1"}
 
 
 def read_providers(
@@ -39,7 +35,7 @@ def read_providers(
         found[name] = _from_file(name, given, reading, known.get(name))
         reading.remember(given)
     for name, row in known.items():
-        keyed = not row.needs_key or reading.around.environ.get(row.key_variable, "").strip()
+        keyed = not row.needs_key or _key_variable(row, reading)
         if name not in found and keyed and (row.base_url or _base_url(row, reading)):
             found[name] = from_row(name, row, reading)
     for name, value in (api_keys or {}).items():
@@ -49,7 +45,9 @@ def read_providers(
             hint = did_you_mean(str(name), names, "providers")
             raise ConfigError(f"{key}: there is no such provider; {hint}", key=key)
         base = found.get(name) or from_row(name, known[name], reading)
-        found[name] = replace(base, api_key=secret_argument(value, key))
+        if not base.base_url:
+            raise missing_address(name, known[name].base_url_variable)
+        found[name] = replace(base, api_key=secret_argument(value, key), keys=())
         reading.places[f"llm.providers.{name}.api_key"] = Place("argument")
     return found
 
@@ -63,10 +61,10 @@ def from_row(name: str, row: Provider, reading: Reading) -> ProviderSettings:
     """A provider as its row and the environment have it."""
     environ = reading.around.environ
     values: dict[str, Any] = {}
-    if row.key_variable and environ.get(row.key_variable, "").strip():
-        reference = f"${{{row.key_variable}}}"
-        values["api_key"] = Secret(environ[row.key_variable].strip(), reference=reference)
-        reading.places[f"llm.providers.{name}.api_key"] = Place(f"environment {row.key_variable}")
+    variable = _key_variable(row, reading)
+    if variable:
+        values["api_key"] = Secret(environ[variable].strip(), reference=f"${{{variable}}}")
+        reading.places[f"llm.providers.{name}.api_key"] = Place(f"environment {variable}")
     base_url = _base_url(row, reading)
     if base_url:
         values["base_url"] = base_url
@@ -88,6 +86,17 @@ def _defaults(name: str, row: Provider) -> ProviderSettings:
         base_url=row.base_url,
         key_variable=row.key_variable,
         needs_key=row.needs_key,
+        auth=row.auth,
+        dialects=row.dialects,
+        api_version=row.api_version,
+        limit_field=row.limit_field,
+        usage_field=row.usage_field,
+        settles=row.settles,
+        rate_headers=row.rate_headers,
+        reports_cost=row.reports_cost,
+        bills_errors=row.bills_errors,
+        cancel_stops_billing=row.cancel_stops_billing,
+        on_abort=_on_abort(row, row.cancel_stops_billing),
         max_connections=row.max_connections,
         max_keepalive=row.max_keepalive,
         keepalive_expiry=row.keepalive_expiry,
@@ -98,28 +107,58 @@ def _defaults(name: str, row: Provider) -> ProviderSettings:
     )
 
 
+def _on_abort(row: Provider, cancel_stops_billing: bool) -> OnAbort:
+    """To close a stream is worth it only where that ends the bill, and a record will say what it came to."""
+    return "cancel" if cancel_stops_billing and row.records else "drain"
+
+
+def _key_variable(row: Provider, reading: Reading) -> str:
+    """The environment variable that holds a provider's key, "" where none does."""
+    environ = reading.around.environ
+    return next((variable for variable in row.key_variables if environ.get(variable, "").strip()), "")
+
+
 def _base_url(row: Provider, reading: Reading) -> str:
+    """The address that the environment gives, with the path that the provider's own SDK appends to it."""
     variable = row.base_url_variable
     text = reading.around.environ.get(variable, "").strip() if variable else ""
     if not text:
         return ""
     url = Url().check(Node("text", f"{variable} in the environment", None, None, text="${" + variable + "}"), text)
-    return url + _SDK_PATHS.get(variable, "") if url.count("/") == 2 else url
+    return url if url.endswith(row.base_path) else url + row.base_path
 
 
 def _from_file(name: str, node: Node, reading: Reading, row: Provider | None) -> ProviderSettings:
     if not re.fullmatch(keys.NAME, name):
         raise node.error("the name of a provider has up to 64 letters, digits, - and _")
-    given = node.entries.get("base_url")
-    if row is None and given is None and node.form == "mapping":
+    if row is None and not {"base_url", "row"} & node.entries.keys() and node.form == "mapping":
         _refuse_unknown(name, node)
-    base = from_row(name, row or Provider(CUSTOM), reading)
+    followed = node.entries.get("row")
+    if followed is not None:
+        row = known_rows().get(RowName().read(followed, reading.around))
+    row = row or Provider(CUSTOM)
+    base = from_row(name, row, reading)
     values = reading.section(node, keys.PROVIDER_KEYS, "the settings of a provider")
+    values.setdefault("on_abort", _on_abort(row, values.get("cancel_stops_billing", row.cancel_stops_billing)))
+    preferences = node.entries.get("provider_preferences")
+    for preference in preferences.entries.values() if preferences else ():
+        reading.remember(preference)
+    if "keys" in values:
+        _beside(values, node, reading)
     if not values.get("base_url", base.base_url):
-        raise node.error(f"{name} needs base_url, such as http://localhost:8000/v1")
+        example = "https://YOURS.openai.azure.com/openai/v1" if base.row == "azure" else "http://localhost:8000/v1"
+        raise node.error(f"{name} needs base_url, such as {example}")
     if "discount" in values:
         values["discount"] = values["discount"] / Decimal(100)
     return replace(base, in_file=True, **values)
+
+
+def _beside(values: dict[str, Any], node: Node, reading: Reading) -> None:
+    """A file that lists keys says all of them: the environment's is none of them unless it is listed, too."""
+    for item in node.entries["keys"].items:
+        reading.remember(item)
+    if values.setdefault("api_key", None) in [key.secret for key in values["keys"]]:
+        raise node.entries["keys"].error("the key of api_key stands in this list, too; give it a weight here instead")
 
 
 def _refuse_unknown(name: str, node: Node) -> None:

@@ -28,6 +28,8 @@ _HOMES: tuple[tuple[str, Iterable[str]], ...] = (
     ("under a provider, llm.providers.NAME:", [key.name for key in keys.PROVIDER_KEYS]),
     ("under a budget, budgets.NAME:", [key.name for key in keys.BUDGET_KEYS]),
     ("under a limit, limits.NAME:", [key.name for key in keys.LIMIT_KEYS]),
+    ("under queue:", [key.name for key in keys.QUEUE_KEYS]),
+    ("under a route, routes.NAME:", [key.name for key in keys.ROUTE_KEYS]),
 )
 
 

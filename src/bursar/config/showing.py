@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bursar.config import keys
+from bursar.config.columns import ChoiceOrNone
 from bursar.config.compounds import Days
 from bursar.config.credentials import HIDDEN
 from bursar.config.keys import Key
 from bursar.config.kinds import quoted
+from bursar.config.routes import shown_route
 from bursar.config.tree import PriceOverride, ProviderSettings, Settings
 from bursar.rules.allowances import Allowance
 
@@ -36,6 +38,7 @@ def show(settings: Settings) -> str:
     others = (allowance for allowance in settings.allowances if allowance.meter != "nano_usd")
     lines += _section("limits", (_limit(settings, allowance) for allowance in others))
     parts = (
+        ("queue", keys.QUEUE_KEYS, settings.queue),
         ("retention", keys.RETENTION_KEYS, settings.retention),
         ("alerts", keys.ALERT_KEYS, settings.alerts),
         ("gateway", keys.GATEWAY_KEYS, settings.gateway),
@@ -63,11 +66,16 @@ def _provider(settings: Settings, provider: ProviderSettings) -> Iterator[str]:
     prefix = f"llm.providers.{provider.name}."
     for key in keys.PROVIDER_KEYS:
         value: Any = getattr(provider, key.attribute)
-        if value is None or value == () or (isinstance(value, Mapping) and not value):
+        if _unsaid(value) and not isinstance(key.kind, ChoiceOrNone):
             continue
         if key.name == "discount":
             value = value * 100
         yield _line(settings, "      ", key.name, key.kind.show(value), prefix + key.name)
+
+
+def _unsaid(value: Any) -> bool:
+    """Whether a value is what a key has that nobody gave one, and which has no default."""
+    return value is None or (isinstance(value, str | tuple | Mapping) and not value)
 
 
 def _line(settings: Settings, indent: str, name: str, text: str, path: str) -> str:
@@ -77,9 +85,8 @@ def _line(settings: Settings, indent: str, name: str, text: str, path: str) -> s
 
 
 def _routes(settings: Settings) -> Iterator[str]:
-    for name, candidates in settings.routes.items():
-        listed = ", ".join(quoted(candidate) for candidate in candidates)
-        yield _line(settings, "  ", quoted(name), f"[{listed}]", f"routes.{name}")
+    for name, route in settings.routes.items():
+        yield _line(settings, "  ", quoted(name), shown_route(route), f"routes.{name}")
 
 
 def _prices(settings: Settings) -> Iterator[str]:
@@ -94,7 +101,15 @@ def _prices(settings: Settings) -> Iterator[str]:
 
 def _price(override: PriceOverride) -> str:
     starts = [f"from: {override.starts.isoformat()}"] if override.starts else []
-    return "{" + ", ".join([*starts, *(f"{leaf}: {usd:f}" for leaf, usd in override.usd_per_million.items())]) + "}"
+    return "{" + ", ".join([*starts, *_prices_given(override.given)]) + "}"
+
+
+def _prices_given(prices: Mapping[str, Any]) -> Iterator[str]:
+    for name, given in prices.items():
+        if isinstance(given, Mapping):
+            yield f"{name}: {{{', '.join(_prices_given(given))}}}"
+        else:
+            yield f"{name}: {given:f}"
 
 
 def _budget(settings: Settings, budget: Allowance) -> str:

@@ -7,6 +7,7 @@ Which module acts on which key stands in `keys` (`acts_in`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -14,12 +15,19 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
+from bursar.catalog.providers import Auth, OnAbort, RateHeaders
 from bursar.config.secrets import Secret
 from bursar.errors import ConfigError
 from bursar.rules.allowances import Allowance
+from bursar.rules.breaker import BreakerPolicy
 from bursar.rules.prices import PriceCard
+from bursar.rules.retries import RetryPolicy
 
 Mode = Literal["enforce", "observe"]
+OnContent = Literal["stop", "next"]
+AfterFirstToken = Literal["never", "continue", "restart"]
+# How the key is called that stands at api_key, among several.
+ONE_KEY = "api_key"
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -39,12 +47,33 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderKey:
+    """One key of a provider: a name that tells it apart, and its weight among the others.
+
+    path: where it stands in the file, for errors.
+    """
+
+    name: str
+    secret: Secret
+    weight: int = 1
+    path: str = ""
+
+    def reveal(self) -> str:
+        """The key itself; may read a file or run a command, once. Raises ConfigError."""
+        return self.secret.reveal(self.path)
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderSettings:
     """One provider: its row of the catalog, the environment, the file and the arguments, merged.
 
     row: the name of the catalog's row that it follows; "openai_compatible" for a server of the user's own.
     key_variable: the environment variable that usually holds the key, "" where there is none.
+    keys: further keys, among which calls take turns with api_key (`every_key`).
     needs_key: the provider refuses calls without a key. in_file: the configuration names it.
+    auth and what follows up to cancel_stops_billing: the columns of its row (`catalog.providers.Provider`).
+    on_abort: what becomes of a stream whose caller has left; by its row where the file does not say.
+    deployments: its names of models -> whose prices and limits they have.
     requests_per_minute and its kin are compiled into `Settings.allowances`; here they are as given, None for no limit.
     Times are seconds. `discount` is a share of the list price, 0 up to 1. `free`: said to cost nothing.
     """
@@ -53,10 +82,23 @@ class ProviderSettings:
     row: str
     base_url: str
     api_key: Secret | None = None
+    keys: tuple[ProviderKey, ...] = ()
     key_variable: str = ""
     needs_key: bool = True
     in_file: bool = False
+    auth: Auth = "bearer"
+    dialects: tuple[str, ...] = ("openai_chat", "embeddings")
+    api_version: str = ""
+    limit_field: str = "max_tokens"
+    usage_field: Literal["stream_options", ""] = "stream_options"
+    settles: Literal["actual", "reserved"] = "actual"
+    rate_headers: RateHeaders = ""
+    reports_cost: bool = False
+    bills_errors: bool = False
+    cancel_stops_billing: bool = False
+    on_abort: OnAbort = "drain"
     model: str | None = None
+    deployments: Mapping[str, str] = field(default_factory=_empty)
     enable_cost_tracking: bool = True
     cost_warning_threshold_nano_usd: int | None = None
     daily_cost_limit_nano_usd: int | None = None
@@ -71,24 +113,36 @@ class ProviderSettings:
     read_timeout: float = 60.0
     write_timeout: float = 10.0
     pool_timeout: float = 10.0
+    first_token_timeout: float | None = None
+    stall_timeout: float | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     requests_per_day: int | None = None
     tokens_per_day: int | None = None
     concurrent_requests: int | None = None
     max_retries: int = 2
+    retry_base_seconds: float = 0.5
+    retry_cap_seconds: float = 8.0
+    retry_jitter: float = 0.25
     circuit_breaker_threshold: int = 5
     circuit_breaker_timeout: float = 60.0
+    circuit_breaker_failure_share: float = 0.5
+    slow_call_seconds: float | None = None
+    circuit_breaker_slow_share: float = 0.8
     discount: Decimal = Decimal(0)
     price: Literal["free"] | None = None
     extra_headers: Mapping[str, str] = field(default_factory=_empty, repr=False)
     enable_fallbacks: bool = True
     fallback_models: tuple[str, ...] = ()
     provider_preferences: Mapping[str, Any] = field(default_factory=_empty)
+    limit_route_price: bool = False
     app_name: str | None = None
     app_url: str | None = None
+    app_categories: tuple[str, ...] = ()
     organization: str | None = None
     project: str | None = None
+    openai_beta: str | None = None
+    anthropic_beta: tuple[str, ...] = ()
 
     @property
     def free(self) -> bool:
@@ -98,41 +152,114 @@ class ProviderSettings:
     @property
     def has_key(self) -> bool:
         """True when a call would not fail for want of a key, as far as is known without fetching it."""
-        return not self.needs_key or (self.api_key is not None and self.api_key.named)
+        return not self.needs_key or any(key.secret.named for key in self.every_key)
+
+    @property
+    def every_key(self) -> tuple[ProviderKey, ...]:
+        """api_key, where there is one, and those of `keys`. One whose variable is not set is among them."""
+        if self.api_key is None:
+            return self.keys
+        return (ProviderKey(ONE_KEY, self.api_key, path=f"llm.providers.{self.name}.{ONE_KEY}"), *self.keys)
+
+    @property
+    def usable_keys(self) -> tuple[ProviderKey, ...]:
+        """Those of `every_key` that can be had as far as is known without fetching them."""
+        return tuple(key for key in self.every_key if key.secret.named)
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """How the provider is asked again."""
+        return RetryPolicy(
+            max_retries=self.max_retries,
+            base_seconds=self.retry_base_seconds,
+            cap_seconds=self.retry_cap_seconds,
+            jitter=self.retry_jitter,
+        )
+
+    @property
+    def breaker_policy(self) -> BreakerPolicy:
+        """When its models are left alone; without meaning where circuit_breaker_threshold is 0: then they never are.
+
+        No call is slow where nothing says from when on one is.
+        """
+        return BreakerPolicy(
+            consecutive_failures=self.circuit_breaker_threshold or 1,
+            failure_share=self.circuit_breaker_failure_share,
+            slow_share=self.circuit_breaker_slow_share,
+            slow_seconds=self.slow_call_seconds or math.inf,
+            open_seconds=self.circuit_breaker_timeout,
+        )
+
+    def priced_as(self, model: str) -> str:
+        """Whose prices and limits a model of this provider has: its own, unless it is a deployment of another."""
+        return self.deployments.get(model, model)
 
     def require_key(self) -> str:
-        """The API key, "" for a provider that needs none and was given none.
+        """The API key, the first where there are several; "" for a provider that needs none and was given none.
 
         Reads the file or runs the command that holds it (up to 10 s) the first time. Raises ConfigError, naming the
         environment variable and the path in the file, when there is no key.
         """
-        path = f"llm.providers.{self.name}.api_key"
-        if self.api_key is not None:
-            return self.api_key.reveal(path)
+        for key in self.usable_keys or self.every_key:
+            return key.reveal()
         if not self.needs_key:
             return ""
         raise missing_key(self.name, self.key_variable)
 
 
-def missing_key(provider: str, variable: str) -> ConfigError:
-    """The error of a provider that cannot be used for want of a key."""
+def missing_key(provider: str, variable: str, otherwise: str = "") -> ConfigError:
+    """The error of a provider that cannot be used for want of a key. otherwise: another way to what was asked for."""
     path = f"llm.providers.{provider}.api_key"
     advice = f"set {variable} in the environment, or " if variable else ""
-    return ConfigError(f"{provider} has no API key: {advice}set {path} in bursar.yaml", key=path)
+    return ConfigError(f"{provider} has no API key: {advice}set {path} in bursar.yaml{otherwise}", key=path)
+
+
+def missing_address(provider: str, variable: str) -> ConfigError:
+    """The error of a provider that has no address of its own and was given none."""
+    path = f"llm.providers.{provider}.base_url"
+    advice = f"set {variable} in the environment, or " if variable else ""
+    return ConfigError(f"{provider} has no address: {advice}set {path} in bursar.yaml", key=path)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a name of the user's own stands for.
+
+    candidates: "provider/model", in order of preference, at least one. on_content: whether the next is asked what one
+    refused for its content. after_first_token: what becomes of a stream that breaks once the caller has seen some of
+    it: the error; continued by the next candidate that can, else begun again by it; or always begun again.
+    """
+
+    candidates: tuple[str, ...]
+    on_content: OnContent = "stop"
+    after_first_token: AfterFirstToken = "never"
 
 
 @dataclass(frozen=True, slots=True)
 class PriceOverride:
     """A price that the user gives for one model, from the start of a UTC date (None: always).
 
-    `usd_per_million` is what the file says, by leaf name; `card` is the same, compiled.
+    given: what the file says (prices by leaf, `above`, `tiers`); card, tiers: the same, compiled.
     """
 
     provider: str
     model: str
     starts: date | None
-    usd_per_million: Mapping[str, Decimal]
+    given: Mapping[str, Any]
     card: PriceCard
+    tiers: Mapping[str, PriceCard] = field(default_factory=_empty)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSettings:
+    """How calls wait. fair_by: the dimension whose values share, None for a call's user, else session, else key.
+
+    weights: shares of values that have more than 1. length: calls that may wait in this process.
+    """
+
+    fair_by: str | None = None
+    weights: Mapping[str, int] = field(default_factory=_empty)
+    length: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +292,7 @@ class Settings:
     file: the configuration file's absolute path, None without one. books: an absolute path, or "memory:".
     active: the provider of bare model names, None when the file names none.
     providers: by name; those that the file names, those whose key is known, and those that need no key.
-    routes: candidates in order, by name of ours. prices: overrides, oldest first within a model.
+    routes: by name. prices: overrides, oldest first within a model.
     allowances: every limit and budget. tags: what every call of this client carries.
     places: where each value comes from, by its path in the file ("llm.providers.openai.model").
     """
@@ -177,9 +304,10 @@ class Settings:
     max_wait_seconds: float = 10.0
     active: str | None = None
     providers: Mapping[str, ProviderSettings] = field(default_factory=_empty)
-    routes: Mapping[str, tuple[str, ...]] = field(default_factory=_empty)
+    routes: Mapping[str, Route] = field(default_factory=_empty)
     prices: tuple[PriceOverride, ...] = ()
     allowances: tuple[Allowance, ...] = ()
+    queue: QueueSettings = QueueSettings()
     retention: Retention = Retention()
     alerts: Alerts = Alerts()
     gateway: Gateway = Gateway()

@@ -1,0 +1,101 @@
+"""The providers of a client, each under each of its keys, with everything that does not change from call to call.
+
+Decides whose turn it is where a provider has several keys; which of them rests, and how long, the rules say
+(`rules.rotation`, `rules.retries`). Never shows a key: what tells keys apart in the books is a fingerprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bursar.call.books import Fact
+from bursar.call.observing import limits_observed
+from bursar.catalog.headers import headers_of
+from bursar.catalog.providers import Provider, row_of
+from bursar.config import ProviderSettings
+from bursar.edges.inquiries import Source
+from bursar.rules.allowances import Allowance
+from bursar.rules.rotation import Rotation
+
+__all__ = ["Candidate", "Roster"]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A provider under one of its keys. `observes`: what its answers say of its limits can correct ours."""
+
+    settings: ProviderSettings
+    row: Provider
+    headers: Mapping[str, str]
+    key: str
+    observes: bool
+
+
+class Roster:
+    """Thread-safe. `allowances`: the limits of the configuration."""
+
+    def __init__(
+        self,
+        providers: Mapping[str, ProviderSettings],
+        allowances: Sequence[Allowance],
+        clock: Callable[[], int],
+    ) -> None:
+        self._providers = providers
+        self._allowances = allowances
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._candidates: dict[tuple[str, str], Candidate] = {}
+        self._rotations: dict[str, Rotation | None] = {}
+
+    def of(self, provider: str, key_name: str = "") -> Candidate:
+        """A provider under the key of this name, "" for the only one. Raises ConfigError where it has none."""
+        return self._candidates.get((provider, key_name)) or self._new(provider, key_name)
+
+    def keys(self, provider: str) -> tuple[str, ...]:
+        """The names of a provider's keys in the order in which one call tries them; ("",) where it has only one."""
+        rotation = self._rotation(provider)
+        if rotation is None:
+            return ("",)
+        with self._lock:
+            return rotation.order(self._clock())
+
+    def rest(self, provider: str, key_name: str, seconds: float) -> None:
+        """Leave a key alone for so long, while there are others."""
+        rotation = self._rotation(provider)
+        if rotation is not None:
+            with self._lock:
+                rotation.rest(key_name, self._clock() + int(seconds * 1000))
+
+    def source_of(self, fact: Fact) -> Source | None:
+        """Where the provider's record of an attempt is kept; None where it keeps none, or nobody asks for costs."""
+        using = fact.scopes.get("key")
+        candidates = list(self._candidates.items())
+        for (provider, _), candidate in candidates:
+            if provider == fact.provider and candidate.key == using:
+                row = candidate.row
+                if not row.records or not candidate.settings.enable_cost_tracking:
+                    return None
+                return Source(row.base_url + row.records, row.records, candidate.headers, candidate.key)
+        return None
+
+    def _rotation(self, provider: str) -> Rotation | None:
+        if provider not in self._rotations:
+            keys = self._providers[provider].usable_keys
+            weights = {key.name: key.weight for key in keys}
+            self._rotations[provider] = Rotation(weights) if len(keys) > 1 else None
+        return self._rotations[provider]
+
+    def _new(self, provider: str, key_name: str) -> Candidate:
+        settings = self._providers[provider]
+        chosen = next((key for key in settings.usable_keys if key.name == key_name), None)
+        key = chosen.reveal() if chosen is not None and key_name else settings.require_key()
+        row = row_of(settings)
+        # Enough to tell keys apart in the books, far too little to guess one.
+        fingerprint = f"{provider}:{hashlib.sha256(key.encode()).hexdigest()[:8]}" if key else provider
+        observes = limits_observed(self._allowances, provider, keys=max(len(settings.usable_keys), 1))
+        candidate = Candidate(settings, row, headers_of(row, key, settings), fingerprint, observes)
+        self._candidates[provider, key_name] = candidate
+        return candidate
