@@ -20,6 +20,7 @@ def call(
     store: SqliteStore,
     attempt_id: str,
     *,
+    provider: str = "openai",
     model: str = "gpt-4o-mini",
     tags: Mapping[str, str] | None = None,
     cost: int | None = 1_000_000,
@@ -30,22 +31,22 @@ def call(
     **fields: Any,
 ) -> None:
     """One call in the ledger. bound: what is held, None for a price that is not known."""
-    scopes = {"provider": "openai", "model": f"openai/{model}", "key": "openai:abcd", **(tags or {})}
+    scopes = {"provider": provider, "model": f"{provider}/{model}", "key": f"{provider}:abcd", **(tags or {})}
     demand = Demand(None if bound is None else bound * 1000, 0, 10, 10)
     store.transact([Reserve(attempt_id, attempt_id, scopes, demand)], lambda: at_ms)
     if not settle:
         return
     fact = Fact(
-        attempt_id, attempt_id, "openai", model, scopes,
+        attempt_id, attempt_id, provider, model, scopes,
         ending=fields.pop("ending", "ok"),
         bound_nano_usd=bound or 0,
         charged_nano_usd=cost if cost is not None else bound or 0,
         cost_nano_usd=cost,
-        cost_source="computed" if cost is not None else "unknown",
+        cost_source=fields.pop("cost_source", "computed" if cost is not None else "unknown"),
         certain=certain,
         reserved_ms=at_ms,
-        ended_ms=at_ms + 500,
-        usage=Usage.of(100, 20),
+        ended_ms=fields.pop("ended_ms", at_ms + 500),
+        usage=fields.pop("usage", Usage.of(100, 20)),
         **fields,
     )  # fmt: skip
     store.transact([Settle(fact)], lambda: at_ms + 500)

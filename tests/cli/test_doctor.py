@@ -19,7 +19,7 @@ from tests.cli.ledger import HOUR_MS, books, call
 
 
 def findings(bursar: Bursar, *arguments: str, code: int = 0) -> list[tuple[str, str, str]]:
-    ended = bursar("doctor", "--json", *arguments)
+    ended = bursar("doctor", "--offline", "--json", *arguments)
     assert ended.exit_code == code, ended.output
     shown = json.loads(ended.stdout)
     assert shown["healthy"] == (code == 0)
@@ -56,7 +56,7 @@ def test_no_key_is_ever_shown(bursar: Bursar, folder: Path, monkeypatch: pytest.
     assert "${OPENAI_API_KEY}" in found(rows, "ok", "keys")
     assert "groq: from file:" in found(rows, "ok", "keys")
     assert "the command" in found(rows, "note", "keys")
-    assert "very-secret" not in bursar("doctor").output + bursar("doctor", "--json").output
+    assert "very-secret" not in bursar("doctor", "--offline").output + bursar("doctor", "--offline", "--json").output
 
 
 def test_keys_that_are_not_there(bursar: Bursar, folder: Path) -> None:
@@ -67,6 +67,17 @@ def test_keys_that_are_not_there(bursar: Bursar, folder: Path) -> None:
     assert "openai: ${NOT_SET} is not set" in said
     assert "groq: llm.providers.groq.api_key: the file" in said
     assert "openrouter has no key" in said
+
+
+def test_each_of_several_keys_is_looked_for(bursar: Bursar, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIRST", "sk-first")
+    (folder / "bursar.yaml").write_text(
+        "llm: {providers: {openai: {keys: ['${FIRST}', '${SECOND}']}, groq: {keys: ['${THIRD}']}}}\n"
+    )
+    rows = findings(bursar, code=1)
+    assert "openai: from ${FIRST}" in found(rows, "ok", "keys")
+    assert "openai: ${SECOND} is not set" in found(rows, "warning", "keys")
+    assert "groq: ${THIRD} is not set" in found(rows, "error", "keys")
 
 
 def test_a_key_with_a_line_end_in_it(bursar: Bursar, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +175,7 @@ def test_proxies(bursar: Bursar, folder: Path, monkeypatch: pytest.MonkeyPatch) 
     rows = findings(bursar)
     assert found(rows, "note", "proxies") == "http goes through http://proxy.example:3128"
     assert "calls to local on this machine go through" in found(rows, "warning", "proxies")
-    assert "secret" not in bursar("doctor").output
+    assert "secret" not in bursar("doctor", "--offline").output
     monkeypatch.setenv("https_proxy", "socks5://proxy.example:1080")
     assert "socks5" in found(findings(bursar, code=1), "error", "proxies")
 

@@ -40,6 +40,13 @@ def test_an_unknown_price_is_unknown(bursar: Bursar) -> None:
     assert json.loads(bursar("estimate", "--json", "--model", "openai/gpt-99", "hi").stdout)["most_nano_usd"] is None
 
 
+def test_an_unknown_model_is_shown_its_likes_and_half_a_price_what_it_lacks(bursar: Bursar, folder: Path) -> None:
+    assert "near it: openai/gpt-4o-mini" in bursar("estimate", "--model", "openai/gpt-4o-mni", "hi").stderr
+    (folder / "bursar.yaml").write_text("prices: {openai/gpt-4o: {input: 2.50}}\n")
+    ended = bursar("estimate", "--model", "openai/gpt-4o", "hi")
+    assert "its price in bursar.yaml has no input or no output" in ended.stderr
+
+
 def test_no_model_and_no_provider(bursar: Bursar) -> None:
     assert "--model PROVIDER/MODEL" in bursar("estimate", "hi").stderr
     assert "did you mean openai?" in bursar("estimate", "--model", "opnai/gpt-4o", "hi").stderr

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 import click
 import pytest
 
-from bursar.cli.options import Days, Pair, Rate, Usd, UsdPer
+from bursar.cli.options import Day, DayOrMinute, Days, Pair, Rate, Usd, UsdPer
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,11 @@ from bursar.cli.options import Days, Pair, Rate, Usd, UsdPer
         (Pair(), "team=a=b", ("team", "a=b")),
         (Days(), "90d", 90 * 86_400_000),
         (Days(), "12h", 12 * 3_600_000),
+        (Day(), "2026-11-01", date(2026, 11, 1)),
+        (DayOrMinute(), "2026-11-01", date(2026, 11, 1)),
+        (DayOrMinute(), "2026-11-01T00:00", datetime(2026, 11, 1, tzinfo=UTC)),
+        (DayOrMinute(), "2026-11-01 14:30", datetime(2026, 11, 1, 14, 30, tzinfo=UTC)),
+        (DayOrMinute(), "2026-11-01T14:30Z", datetime(2026, 11, 1, 14, 30, tzinfo=UTC)),
     ],
 )
 def test_read(kind: Any, text: str, value: object) -> None:
@@ -45,6 +51,10 @@ def test_read(kind: Any, text: str, value: object) -> None:
         (Days(), "0d"),
         (Days(), "-7d"),
         (Days(), "7y"),
+        (Day(), "2026-13-01"),
+        (Day(), "2026-11-01T14:30"),
+        (DayOrMinute(), "2026-11-01T25:00"),
+        (DayOrMinute(), "tomorrow"),
     ],
 )
 def test_refused(kind: Any, text: str) -> None:

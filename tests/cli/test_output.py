@@ -21,6 +21,15 @@ def test_a_table_folds_names_and_never_numbers(
     assert lines[-1].split() == ["total", "2", "$1"]
 
 
+def test_a_table_that_cannot_fit_is_too_wide_and_never_cut(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    draw([*COLUMNS, Column("day", whole=True)], [[*row, "2026-11-22"] for row in ROWS])
+    out = capsys.readouterr().out
+    assert all(out.count(cell) == 2 for cell in ("1,234,567", "$12.345678901", "2026-11-22"))
+
+
 def test_a_table_in_a_pipe_is_not_folded(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     draw(COLUMNS, [[name * 3, *rest] for name, *rest in ROWS])

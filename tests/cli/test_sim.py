@@ -27,7 +27,8 @@ def test_it_serves_says_where_and_stops(folder: Path) -> None:
         assert process.stdout is not None
         said = json.loads(process.stdout.readline())
         assert said["seed"] == 7
-        with urllib.request.urlopen(f"{said['url']}/openai/v1/models", timeout=30) as answer:
+        asked = urllib.request.Request(f"{said['url']}/openai/v1/models", headers={"Authorization": "Bearer sk-sim-1"})
+        with urllib.request.urlopen(asked, timeout=30) as answer:
             assert answer.status == 200
         process.send_signal(signal.SIGINT)
         _, complained = process.communicate(timeout=30)
@@ -45,6 +46,8 @@ def test_it_serves_says_where_and_stops(folder: Path) -> None:
         (("--limit", "openai"), "openai"),
         (("--model", "openai/x"), "openai/x"),
         (("--cancel-stops-billing", "opnai"), "opnai"),
+        (("--cancel-bills-in-full", "opnai"), "opnai"),
+        (("--now", "soon"), "soon"),
         (("--port", "70000"), "70000"),
         (("--latency", "-1"), "-1"),
     ],

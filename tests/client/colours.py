@@ -29,6 +29,29 @@ class Teller:
         reply: Reply = await self._do(self.client.chat, messages, **options)
         return reply
 
+    async def send(self, path: str, **fields: Any) -> Reply:
+        reply: Reply = await self._do(self.client.send, path, **fields)
+        return reply
+
+    async def send_stream(self, path: str, **fields: Any) -> Streamed:
+        """Read a stream of any dialect to its end."""
+        seen = Streamed()
+        if isinstance(self.client, AsyncClient):
+            async with self.client.send_stream(path, **fields) as stream:
+                async for delta in stream:
+                    seen.take(delta.text, None)
+            seen.reply = stream.reply
+            return seen
+
+        def read(client: Client) -> Streamed:
+            with client.send_stream(path, **fields) as stream:
+                for delta in stream:
+                    seen.take(delta.text, None)
+            seen.reply = stream.reply
+            return seen
+
+        return await asyncio.to_thread(read, self.client)
+
     async def embed(self, inputs: Any, **options: Any) -> Vectors:
         options.setdefault("model", "openai/text-embedding-3-small")
         vectors: Vectors = await self._do(self.client.embed, inputs, **options)

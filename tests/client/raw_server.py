@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from tests.client.simulator import ALONE
+
 CHAT_REPLY = (
     b'{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"gpt-4o-mini-2024-07-18","choices":[{"index":0,'
     b'"message":{"role":"assistant","content":"Rhine, Nile","refusal":null},"logprobs":null,"finish_reason":"stop"}],'
@@ -40,7 +42,7 @@ def answer(body: bytes, status: str = "200 OK", content_type: str = "application
 @dataclass
 class RawServer:
     """`replies` are used up in order, the last one for ever. Where a request has the header x-cut, the connection is
-    closed after so many bytes of its reply.
+    closed after so many bytes of its reply; x-pause, so many seconds later.
     """
 
     url: str = ""
@@ -60,6 +62,7 @@ class RawServer:
                 cut = int(headers.get("x-cut", len(reply)))
                 writer.write(reply[:cut])
                 await writer.drain()
+                await asyncio.sleep(float(headers.get("x-pause", "0")))
                 if self.closing or cut < len(reply):
                     break
         writer.close()
@@ -96,4 +99,4 @@ def raw_server(*replies: bytes, closing: bool = False) -> Iterator[RawServer]:
 
 def configured(server: RawServer, name: str = "openai", **keys: Any) -> dict[str, Any]:
     """A configuration with this server under a provider's name."""
-    return {"llm": {"providers": {name: {"base_url": server.url, "api_key": "sk-sim-raw", **keys}}}}
+    return {"llm": {"providers": {name: {"base_url": server.url, "api_key": "sk-sim-raw", **ALONE, **keys}}}}

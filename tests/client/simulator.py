@@ -16,12 +16,37 @@ from bursar.sim.record import Entry
 from bursar.sim.server import running
 
 KEY = "sk-sim-test"
-BASES = {"openai": "/openai/v1", "openrouter": "/openrouter/api/v1", "groq": "/groq/openai/v1", "own": "/v1"}
+# Each attempt is looked at by itself: none is repeated, and no breaker comes between them.
+ALONE = {"max_retries": 0, "circuit_breaker_threshold": 0}
+BASES = {
+    "openai": "/openai/v1",
+    "openrouter": "/openrouter/api/v1",
+    "groq": "/groq/openai/v1",
+    "own": "/v1",
+    "anthropic": "/anthropic/v1",
+    "azure": "/azure/openai/v1",
+    "gemini": "/gemini/v1beta/openai",
+    "mistral": "/mistral/v1",
+    "deepseek": "/deepseek",
+    "xai": "/xai/v1",
+    "together": "/together/v1",
+    "fireworks": "/fireworks/inference/v1",
+    "cerebras": "/cerebras/v1",
+}
 MODELS = {
     "openai": "gpt-4o-mini",
     "openrouter": "anthropic/claude-sonnet-4.5",
     "groq": "llama-3.1-8b-instant",
     "own": "tiny-chat",
+    "anthropic": "claude-haiku-4-5",
+    "azure": "gpt-4o-mini",
+    "gemini": "gemini-2.5-flash",
+    "mistral": "mistral-small-2603",
+    "deepseek": "deepseek-v4-flash",
+    "xai": "grok-4-fast-reasoning",
+    "together": "meta-llama/Llama-3.3-70B-Instruct-Turbo",
+    "fireworks": "accounts/fireworks/models/gpt-oss-20b",
+    "cerebras": "gpt-oss-120b",
 }
 
 
@@ -33,8 +58,11 @@ class Sim:
     desk: Desk
 
     def config(self, **providers: Any) -> dict[str, Any]:
-        """A configuration with every provider of the simulator; keyword arguments add keys to one of them."""
-        made = {name: {"base_url": self.url + base, "api_key": KEY} for name, base in BASES.items()}
+        """A configuration with every provider of the simulator; keyword arguments add keys to one of them.
+
+        Nothing is tried twice unless a test says so: what one attempt comes to is seen by itself.
+        """
+        made = {name: {"base_url": self.url + base, "api_key": KEY, **ALONE} for name, base in BASES.items()}
         for name, keys in providers.items():
             made[name] = {**made[name], **keys}
         return {"llm": {"providers": made}}

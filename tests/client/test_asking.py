@@ -11,8 +11,8 @@ from bursar.client.asking import chat_body, embedding_body, split
 from bursar.errors import InvalidRequestError
 
 
-def body(fields: dict[str, Any], *, limit_field: str = "max_completion_tokens", stream: bool = False) -> dict[str, Any]:
-    made: dict[str, Any] = msgspec.json.decode(chat_body("hi", fields, limit_field=limit_field, stream=stream))
+def body(fields: dict[str, Any], *, stream: bool = False) -> dict[str, Any]:
+    made: dict[str, Any] = msgspec.json.decode(chat_body("hi", fields, stream=stream))
     del made["messages"], made["model"]
     return made
 
@@ -36,24 +36,6 @@ def test_options_without_a_name_of_ours_go_to_the_provider() -> None:
     assert fields == {"temperature": 0, "stop": None, "whatever": {"a": 1}}
 
 
-@pytest.mark.parametrize(
-    ("fields", "limit_field", "sent"),
-    [
-        ({"max_tokens": 5}, "max_completion_tokens", {"max_completion_tokens": 5}),
-        ({"max_tokens": 5}, "max_tokens", {"max_tokens": 5}),
-        ({"max_completion_tokens": 5}, "max_tokens", {"max_completion_tokens": 5}),
-        (
-            {"max_tokens": 5, "max_completion_tokens": 6},
-            "max_completion_tokens",
-            {"max_tokens": 5, "max_completion_tokens": 6},
-        ),
-        ({}, "max_tokens", {}),
-    ],
-)
-def test_the_output_limit_has_the_providers_name(fields: Any, limit_field: str, sent: Any) -> None:
-    assert body(fields, limit_field=limit_field) == sent
-
-
 def test_streaming_is_said_by_the_method() -> None:
     assert body({}, stream=True) == {"stream": True}
     assert body({"stream": False}) == {"stream": False}
@@ -62,10 +44,10 @@ def test_streaming_is_said_by_the_method() -> None:
 
 
 def test_a_string_is_one_message_and_a_list_stays_a_list() -> None:
-    made = msgspec.json.decode(chat_body("hi", {}, limit_field="max_tokens", stream=False))
+    made = msgspec.json.decode(chat_body("hi", {}, stream=False))
     assert made == {"model": "-", "messages": [{"role": "user", "content": "hi"}]}
     messages = [{"role": "user", "content": None, "odd": 1}]
-    assert msgspec.json.decode(chat_body(messages, {}, limit_field="x", stream=False))["messages"] == messages
+    assert msgspec.json.decode(chat_body(messages, {}, stream=False))["messages"] == messages
     assert msgspec.json.decode(embedding_body(["a"], {"dimensions": 3})) == {
         "model": "-", "input": ["a"], "dimensions": 3
     }  # fmt: skip

@@ -299,10 +299,10 @@ async def test_tokens_per_minute_bind(sim: Sim, colour: str) -> None:
     async with opened(colour, sim.config(openai={"tokens_per_minute": 1_000})) as llm:
         with pytest.raises(LimitExceededError, match="never fit"):
             await llm.chat("word " * 5_000, max_tokens=10)
-        await llm.chat("hi", max_tokens=390)
-        await llm.chat("hi", max_tokens=390)
+        await llm.chat("[[tokens=380]]", max_tokens=390)
+        await llm.chat("[[tokens=380]]", max_tokens=390)
         with pytest.raises(LimitExceededError) as raised:
-            await llm.chat("hi", max_tokens=390, max_wait_seconds=0)
+            await llm.chat("[[tokens=380]]", max_tokens=390, max_wait_seconds=0)
         assert raised.value.retry_after_seconds is not None
 
 

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bursar.call.events import BudgetOverdrawn, CallEnded, CallRefused, CostWarned, Event, HoldsExpired
+from bursar.call.events import (
+    AttemptFailed,
+    BreakerChanged,
+    BudgetOverdrawn,
+    CallEnded,
+    CallRefused,
+    CostWarned,
+    Event,
+    HoldsExpired,
+    LimitBeyondProvider,
+)
 from bursar.errors import LimitExceededError, PriceUnknownError
-from bursar.telemetry.log import VALUE_CHARACTERS_MAX, CallLog, record_line
+from bursar.telemetry.log import SAID_MAX, VALUE_CHARACTERS_MAX, CallLog, record_line
 from tests.telemetry.facts import fact_of
 
 
@@ -178,3 +189,57 @@ def test_a_long_value_is_cut() -> None:
 )
 def test_money_has_every_digit(nano_usd: int | None, shown: str) -> None:
     assert record_line("event", {"cost_nano_usd": nano_usd}) == f"event cost_usd={shown}"
+
+
+def beyond(allowed: int) -> LimitBeyondProvider:
+    return LimitBeyondProvider("call", "openai", "openai.requests_per_minute", allowed)
+
+
+def test_a_limit_beyond_the_providers_is_said_once_for_each_that_it_says() -> None:
+    told = logged(beyond(500), beyond(500), beyond(500), beyond(60), level=logging.WARNING)
+    assert [level for level, _ in told] == ["WARNING", "WARNING"]
+    assert told[0][1].startswith(
+        "limit_beyond_provider provider=openai limit=openai.requests_per_minute allowed=500 meaning="
+    )
+    assert "allowed=60" in told[1][1]
+
+
+def test_a_provider_that_says_another_limit_each_time_is_not_followed_for_ever() -> None:
+    assert len(logged(*map(beyond, range(SAID_MAX + 50)))) == SAID_MAX
+
+
+BROKEN = BreakerChanged("openai", "gpt-4o", "open", 1_795_176_060_000, 1_795_176_000_000, "5 failures in a row", 1)
+
+
+def test_a_breaker_that_opens_is_a_warning_with_why_and_until_when() -> None:
+    [(level, line)] = logged(BROKEN)
+    assert level == "WARNING"
+    assert line.startswith(
+        "breaker_opened provider=openai model=gpt-4o until=2026-11-20T12:01:00Z "
+        'why="5 failures in a row" meaning="Calls to this model are refused'
+    )
+
+
+def test_a_breaker_that_closes_is_said_and_a_probe_only_when_asked() -> None:
+    probing, closed = replace(BROKEN, state="half_open", until_ms=0), replace(BROKEN, state="closed", why="")
+    assert logged(probing, closed) == [("INFO", "breaker_closed provider=openai model=gpt-4o")]
+    assert logged(probing, level=logging.DEBUG) == [
+        ("DEBUG", 'breaker_probing provider=openai model=gpt-4o why="5 failures in a row"')
+    ]
+
+
+def test_an_attempt_that_failed_says_what_comes_next() -> None:
+    failed = fact_of(ending="error", status=503, error_code="server_is_overloaded", charged_nano_usd=0, duration_ms=40)
+    told = logged(
+        AttemptFailed(failed, "groq", "llama-3.1-8b-instant", 0), AttemptFailed(failed, "openai", "gpt-4o", 500)
+    )
+    line = "attempt_failed call=call provider=openai model=gpt-4o status=503 error=server_is_overloaded duration_ms=40"
+    assert told == [
+        ("WARNING", f"{line} charged_usd=0.000000000 next=groq/llama-3.1-8b-instant wait_ms=0"),
+        ("WARNING", f"{line} charged_usd=0.000000000 next=openai/gpt-4o wait_ms=500"),
+    ]
+
+
+def test_what_a_provider_calls_its_error_cannot_break_out_of_its_line() -> None:
+    [(_, line)] = logged(AttemptFailed(fact_of(error_code="a\nb c=d"), "groq", "m", 0))
+    assert 'error="a\\nb c=d"' in line

@@ -13,6 +13,7 @@ import pytest
 from bursar.call.events import CallEnded, Event
 from bursar.call.exchange import Answer, Exchange, Failed, Opened, Progress
 from bursar.call.flow import Result
+from bursar.call.route import Single
 from bursar.edges.blocking import BlockingDriver
 from bursar.edges.drain import AsyncDrain, BlockingDrain
 from bursar.edges.drive import AsyncDriver, AsyncRelay
@@ -242,21 +243,21 @@ async def test_the_async_driver_plays_calls_from_a_script(books: tuple[Teller, M
         chat_answer("ho", input_tokens=5, output_tokens=2),
         Failed("connect", False, "refused"),
         chat_stream(["Rhine"], input_tokens=5, output_tokens=2),
-        StreamedAnswer([b'data: {"choices":[]}\n\n', Failed("broken", True, "cut")]),
+        StreamedAnswer([b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n', Failed("broken", True, "cut")]),
     ]
     transport, events = ScriptedTransport(steps), list[Event]()
     driver = AsyncDriver(transport, teller, AsyncDrain(), clock)
-    result = await driver.call(planned(clock), events.append)
+    result = await driver.call(Single(planned(clock)), events.append)
     assert isinstance(result, Result)
     assert result.cost.nano_usd == 13_000
     with pytest.raises(ProviderUnavailableError):
-        await driver.call(planned(clock, call_id="b"), events.append)
+        await driver.call(Single(planned(clock, call_id="b")), events.append)
     assert stands(store, clock) == (13_000, 0)
-    relay = await driver.call(planned(clock, call_id="c", body=STREAM), events.append)
+    relay = await driver.call(Single(planned(clock, call_id="c", body=STREAM)), events.append)
     assert isinstance(relay, AsyncRelay)
     assert b"Rhine" in b"".join([payload async for payload in payloads(relay)])
     assert stands(store, clock) == (26_000, 0)
-    relay = await driver.call(planned(clock, call_id="d", body=STREAM), events.append)
+    relay = await driver.call(Single(planned(clock, call_id="d", body=STREAM)), events.append)
     with pytest.raises(StreamInterruptedError):
         assert [payload async for payload in payloads(relay)]
     assert stands(store, clock)[0] > 26_000
@@ -283,7 +284,7 @@ async def test_a_caller_who_is_cancelled_leaves_a_stalled_call_to_the_drain(
     sent = asyncio.Event()
     transport = ScriptedTransport([lambda asked: sent.set() or STALL])
     driver = AsyncDriver(transport, teller, AsyncDrain(), clock)
-    call = asyncio.create_task(driver.call(planned(clock), lambda event: None))
+    call = asyncio.create_task(driver.call(Single(planned(clock)), lambda event: None))
     await asyncio.wait_for(sent.wait(), WAIT_SECONDS)
     call.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -300,9 +301,9 @@ def test_the_blocking_driver_plays_calls_from_a_script(books: tuple[Teller, Memo
     teller, store, clock = books
     transport = ScriptedBlockingTransport([chat_answer("ho", input_tokens=5, output_tokens=2), chat_stream(["Nile"])])
     driver = BlockingDriver(transport, teller, BlockingDrain(), clock)
-    result = driver.call(planned(clock), lambda event: None)
+    result = driver.call(Single(planned(clock)), lambda event: None)
     assert isinstance(result, Result)
-    relay: Any = driver.call(planned(clock, call_id="b", body=STREAM), lambda event: None)
+    relay: Any = driver.call(Single(planned(clock, call_id="b", body=STREAM)), lambda event: None)
     pulled: list[bytes] = []
     while more := relay.pull():
         pulled += more

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from decimal import Decimal
 from threading import Lock
 from typing import Any, Literal, Protocol
@@ -221,10 +221,10 @@ class CostTracker:
             return isinstance(decide([self._today()], demand, self._clock()), Grant)
 
     def _card_of(self, model: str, tier: str = "", /) -> PriceCard | None:
-        """The one place that asks for a price: the user's own, else that of the book for this day."""
+        """The one place that asks for a price: the user's own, else that of the book for this minute."""
         if self._own_card is not None:
             return self._own_card
-        return self._book.card(self.provider, model, datetime.fromtimestamp(self._clock() / 1000, UTC).date(), tier)
+        return self._book.card_at(self.provider, model, self._clock() // 60_000, tier)
 
     def _today(self) -> Level:
         """The level of the calendar day. A clock that goes back over midnight forgets nothing of the newer day."""

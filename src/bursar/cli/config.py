@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bursar.cli.ending import EndedError
-from bursar.cli.opening import load_settings
+from bursar.cli.opening import load_settings, utc_today
 from bursar.cli.options import books_option, config_option, json_option
 from bursar.cli.output import counted, echo_json, note
 from bursar.errors import ConfigError
@@ -67,7 +66,7 @@ def check(file: Path | None, as_json: bool) -> None:
         else:
             click.echo(_line(_shortened(error.file) if error.file else _named(file), shown[0]))
         raise click.exceptions.Exit(1) from None
-    findings = [_shown(finding) for finding in contradictions(settings, datetime.now(UTC).date())]
+    findings = [_shown(finding) for finding in contradictions(settings, utc_today())]
     if as_json:
         echo_json({"file": settings.file, "valid": True, "findings": findings})
         return

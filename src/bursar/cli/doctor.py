@@ -1,7 +1,8 @@
-"""`bursar doctor`: what is wrong with this set-up, and how to mend it. Changes nothing, sends nothing, shows no secret.
+"""`bursar doctor`: what is wrong with this set-up, and how to mend it. Shows no secret; pays nothing unless asked to.
 
-The checks are in `doctor_machine` (what Bursar stands on), `doctor_settings` (what it is told) and `doctor_books`. One
-that fails itself is reported as what it found; the others go on.
+The checks are in `doctor_machine` (what Bursar stands on), `doctor_settings` (what it is told), `doctor_books` and
+`doctor_providers` (what answers, with `doctor_account`) or `doctor_probe`. One that fails itself is reported as what
+it found; the others go on.
 """
 
 from __future__ import annotations
@@ -30,15 +31,20 @@ _TEXT_MIN = 40
 
 
 @click.command("doctor")
+@click.option("--probe", is_flag=True, help="Also make one tiny call to each provider, and say what it cost.")
+@click.option("--offline", is_flag=True, help="Ask no provider.")
 @config_option
 @books_option
 @json_option
-def doctor(config: Path | None, books: str | None, as_json: bool) -> None:
+def doctor(probe: bool, offline: bool, config: Path | None, books: str | None, as_json: bool) -> None:
     """What is wrong with this set-up, and how to mend it. Exits with 1 when something is broken.
 
-    Looks at this machine, the configuration, the keys (which are never shown) and the books. Changes nothing.
+    Looks at this machine, the configuration, the keys (which are never shown) and the books, and asks each provider
+    for its models, which costs nothing. Changes nothing.
     """
-    symptoms = list(examine(config, books))
+    if probe and offline:
+        raise click.UsageError("--probe calls providers, --offline asks none", click.get_current_context())
+    symptoms = list(examine(config, books, probe=probe, offline=offline))
     broken = sum(symptom.level == "error" for symptom in symptoms)
     if as_json:
         echo_json({"healthy": not broken, "checks": [asdict(symptom) for symptom in symptoms]})
@@ -53,9 +59,9 @@ def doctor(config: Path | None, books: str | None, as_json: bool) -> None:
         raise click.exceptions.Exit(FAILED)
 
 
-def examine(config: Path | None, books: str | None) -> Iterator[Symptom]:
+def examine(config: Path | None, books: str | None, *, probe: bool, offline: bool) -> Iterator[Symptom]:
     """Every check, in order."""
-    from bursar.cli import doctor_books, doctor_machine, doctor_settings
+    from bursar.cli import doctor_books, doctor_machine, doctor_probe, doctor_providers, doctor_settings
 
     yield from _run(check for check in doctor_machine.CHECKS)
     try:
@@ -63,7 +69,9 @@ def examine(config: Path | None, books: str | None) -> Iterator[Symptom]:
     except ConfigError as error:
         yield Symptom("configuration", "error", str(error), "mend the file; `bursar config check` reads it again")
         return
-    yield from _run(_with(check, settings) for check in (*doctor_settings.CHECKS, *doctor_books.CHECKS))
+    online = doctor_probe.CHECKS if probe else doctor_providers.CHECKS
+    checks = (*doctor_settings.CHECKS, *doctor_books.CHECKS, *(() if offline else online))
+    yield from _run(_with(check, settings) for check in checks)
 
 
 def _with(check: Callable[[Settings], Iterable[Symptom]], settings: Settings) -> Callable[[], Iterable[Symptom]]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 
+from bursar.cli.opening import utc_today
 from bursar.cli.symptoms import Symptom
 
 PYTHON_MIN = (3, 11)
@@ -89,11 +90,11 @@ def prices() -> Iterator[Symptom]:
     from importlib.metadata import version
 
     found = f"genai-prices {version('genai-prices')}"
-    newest = newest_price(datetime.now(UTC).date())
+    newest = newest_price(utc_today())
     if newest is None:
         yield Symptom("prices", "warning", f"{found}; the age of its data is not known")
         return
-    days = (datetime.now(UTC).date() - newest).days
+    days = (utc_today() - newest).days
     found += f"; its newest price is of {newest}, {days} days ago"
     if days > PRICES_DAYS_MAX:
         mend = "pip install --upgrade genai-prices, or name prices in bursar.yaml"

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bursar.cli.opening import utc_today
 from bursar.cli.output import counted
-from bursar.cli.symptoms import Symptom
+from bursar.cli.symptoms import Level, Symptom
 from bursar.errors import ConfigError
 from bursar.rules.money import format_usd
 
 if TYPE_CHECKING:
-    from bursar.config import ProviderSettings, Settings
+    from bursar.config import ProviderKey, ProviderSettings, Settings
 
 
 def configuration(settings: Settings) -> Iterator[Symptom]:
@@ -25,7 +25,7 @@ def configuration(settings: Settings) -> Iterator[Symptom]:
         yield Symptom("configuration", "note", "no bursar.yaml here; keys come from the environment", mend)
         return
     yield Symptom("configuration", "ok", f"{settings.file} is valid")
-    for finding in contradictions(settings, datetime.now(UTC).date()):
+    for finding in contradictions(settings, utc_today()):
         if finding.level != "note":
             place = f"line {finding.line}: " if finding.line else ""
             yield Symptom("configuration", finding.level, f"{place}{finding.key}: {finding.message}")
@@ -35,10 +35,10 @@ def keys(settings: Settings) -> Iterator[Symptom]:
     """Which providers have their keys, and where from."""
     usable = 0
     for provider in settings.providers.values():
-        if provider.in_file or provider.api_key is not None or provider.name == settings.active:
-            symptom = _key(settings, provider)
-            usable += symptom.level in ("ok", "note")
-            yield symptom
+        if provider.in_file or provider.every_key or provider.name == settings.active:
+            found = [_key(settings, provider, key) for key in provider.every_key] or [_without(provider)]
+            usable += any(symptom.level in ("ok", "note") for symptom in found)
+            yield from found
     if not usable:
         local = ", ".join(name for name, provider in settings.providers.items() if not provider.needs_key)
         without = f" (none needed by {local})" if local else ""
@@ -46,21 +46,23 @@ def keys(settings: Settings) -> Iterator[Symptom]:
         yield Symptom("keys", "warning", f"no provider has a key{without}", mend)
 
 
-def _key(settings: Settings, provider: ProviderSettings) -> Symptom:
+def _without(provider: ProviderSettings) -> Symptom:
+    if not provider.needs_key:
+        return Symptom("keys", "ok", f"{provider.name} needs no key: {provider.base_url}")
     path = f"llm.providers.{provider.name}.api_key"
-    secret = provider.api_key
-    if secret is None:
-        if not provider.needs_key:
-            return Symptom("keys", "ok", f"{provider.name} needs no key: {provider.base_url}")
-        mend = f"export {provider.key_variable}=..., or set {path}" if provider.key_variable else f"set {path}"
-        return Symptom("keys", "error", f"{provider.name} has no key", mend)
-    reference = secret.reference or str(settings.place(path))
+    mend = f"export {provider.key_variable}=..., or set {path}" if provider.key_variable else f"set {path}"
+    return Symptom("keys", "error", f"{provider.name} has no key", mend)
+
+
+def _key(settings: Settings, provider: ProviderSettings, key: ProviderKey) -> Symptom:
+    reference = key.secret.reference or str(settings.place(key.path))
     if reference.startswith("the command"):
         return Symptom("keys", "note", f"{provider.name}: from {reference}, which was not run")
-    if not secret.named:
-        return Symptom("keys", "error", f"{provider.name}: {reference} is not set", f"export it, or change {path}")
+    if not key.secret.named:
+        level: Level = "warning" if provider.usable_keys else "error"
+        return Symptom("keys", level, f"{provider.name}: {reference} is not set", f"export it, or change {key.path}")
     try:
-        provider.require_key()
+        key.reveal()
     except ConfigError as error:
         return Symptom("keys", "error", f"{provider.name}: {error.problem}")
     return Symptom("keys", "ok", f"{provider.name}: from {reference}")

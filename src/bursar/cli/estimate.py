@@ -44,8 +44,18 @@ def estimate(prompt: tuple[str, ...], config: Path | None, books: str | None, as
         quote = llm.estimate(call.messages, **call.options)
     if as_json:
         echo_json(shown(quote))
-    else:
-        _draw(quote)
+        return
+    _draw(quote)
+    if quote.most_nano_usd is None:
+        from bursar.cli.prices import unknown
+        from bursar.config import price_book
+
+        why = f"its price in {quote.price_version} has no input or no output"
+        if not quote.price_version:
+            why = unknown(settings, price_book(settings), quote.model)
+        note(f"A budget would refuse this call: {why}")
+    if not quote.budgets:
+        note("No budget binds this call: Bursar would only count.")
 
 
 def _stand_ins(settings: Settings, model: str | None) -> dict[str, str]:
@@ -92,7 +102,3 @@ def _draw(quote: Quote) -> None:
         name = f"{balance.allowance} ({balance.subject})" if balance.subject else balance.allowance
         rows.append([f"budget {name}", f"{'fits' if fit.fits else 'does not fit'}: {format_usd(balance.left)} left"])
     draw([Column("estimate"), Column("")], rows)
-    if quote.most_nano_usd is None:
-        note(f"The price of {quote.model} is not known: a budget would refuse the call. bursar.yaml can name it.")
-    if not quote.budgets:
-        note("No budget binds this call: Bursar would only count.")

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bursar.cli.opening import load_settings
-from bursar.cli.options import config_option, json_option
+from bursar.cli.opening import load_settings, utc_today
+from bursar.cli.options import Day, config_option, json_option
 from bursar.cli.output import echo_json, note
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ BODY_BYTES_MAX = 256 * 2**20
 @click.option("--provider", metavar="NAME", help="Whose response it is: openai, openrouter, groq, ...")
 @click.option("--path", metavar="PATH", default="/v1/chat/completions", show_default=True, help="Of the request.")
 @click.option("--model", metavar="MODEL", default="", help="As asked; where the response names none.")
-@click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="Whose prices hold; today's by default (UTC).")
+@click.option("--date", "day", type=Day(), metavar="DATE", help="Whose prices hold; today's by default.")
 @click.option("--status", type=click.IntRange(100, 599), default=200, show_default=True, help="Of the response.")
 @click.option("--content-type", default="", metavar="TYPE", help="Of the response; else the bytes tell.")
 @click.option(
@@ -46,7 +46,7 @@ def meter(
     provider: str | None,
     path: str,
     model: str,
-    day: datetime | None,
+    day: date | None,
     status: int,
     content_type: str,
     recordings: Path | None,
@@ -66,9 +66,9 @@ def meter(
         raise click.UsageError("--recordings takes neither a file nor --provider: recordings name their own", context)
     if recordings is None and provider is None:
         raise click.UsageError("say whose response it is: --provider openai", context)
-    book = price_book(config, provider)
+    book, on = price_book(config, provider), day or utc_today()
     if recordings is not None:
-        for shown in metered_recordings(recordings, book, _day(day)):
+        for shown in metered_recordings(recordings, book, on):
             echo_json(shown, line=True)
         return
     from bursar.call.captured import read_captured
@@ -76,7 +76,7 @@ def meter(
     body = sys.stdin.buffer.read() if file is None or str(file) == "-" else file.read_bytes()
     echo_json(
         read_captured(
-            provider or "", path, body, book=book, day=_day(day), status=status, content_type=content_type, model=model
+            provider or "", path, body, book=book, day=on, status=status, content_type=content_type, model=model
         ),
         line=True,
     )
@@ -134,7 +134,3 @@ def _metered(file: Path, name: str, book: PriceBook, day: date) -> dict[str, Any
 def _unread(name: str, problem: str) -> dict[str, Any]:
     nothing = {"model": None, "usage": None, "cost_nano_usd": None, "cost_source": "unknown", "certain": False}
     return {"id": name, **nothing, "price_version": "", "error": problem}
-
-
-def _day(given: datetime | None) -> date:
-    return given.date() if given else datetime.now(UTC).date()

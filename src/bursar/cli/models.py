@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bursar.cli.ending import EndedError
-from bursar.cli.opening import load_settings
+from bursar.cli.opening import load_settings, utc_today
 from bursar.cli.options import config_option, json_option
 from bursar.cli.output import Column, counted, draw, echo_json, note
 from bursar.rules.money import PICO_PER_USD
+from bursar.rules.usage import FEE_LEAVES
 
 if TYPE_CHECKING:
     from bursar.catalog.prices import PriceBook
@@ -40,7 +41,7 @@ def models(part: str, provider: str | None, config: Path | None, as_json: bool) 
         what = f"with {part!r} in their names " if part else ""
         note(f"No models {what}have a price at {', '.join(providers)}.")
         return
-    columns = [Column("model"), *(Column(title, number=True) for title in ("input", "cached", "output", "writes"))]
+    columns = [Column("model"), *(Column(title, number=True) for title in ("input", "cached", "output", "max out"))]
     draw(columns, [_cells(row) for row in rows])
     note(f"{counted(len(rows), 'model')}, USD per million tokens. `bursar prices show MODEL` has the source.")
 
@@ -68,7 +69,7 @@ def checked(settings: Settings, provider: str) -> str:
 def _rows(book: PriceBook, provider: str) -> Iterator[dict[str, Any]]:
     from bursar.catalog import models as facts
 
-    today = datetime.now(UTC).date()
+    today = utc_today()
     for model in book.models(provider):
         card = book.card(provider, model, today)
         if card is not None:
@@ -95,6 +96,17 @@ def usd_per_million(pico_usd: int) -> str:
     """
     whole, rest = divmod(pico_usd * 1_000_000, PICO_PER_USD)
     return f"{whole}.{f'{rest:012d}'.rstrip('0').ljust(2, '0')}"
+
+
+def unit_price(leaf: str, usd_per_million: str) -> str:
+    """A unit price as it is published: of a million tokens, or of a thousand pieces.
+
+    >>> unit_price("input", "2.50"), unit_price("web_searches", "10000.00")
+    ('2.50', '10.00 a thousand')
+    """
+    if leaf not in FEE_LEAVES:
+        return usd_per_million
+    return f"{Decimal(usd_per_million).scaleb(-3).normalize() + Decimal('0.00'):f} a thousand"
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,11 @@ def load_settings(config: Path | None, books: str | None = None) -> Settings:
 def now_ms() -> int:
     """The wall clock in epoch milliseconds."""
     return time.time_ns() // 1_000_000
+
+
+def utc_today() -> date:
+    """Today, in UTC: the day whose prices hold."""
+    return datetime.now(UTC).date()
 
 
 def has_books(settings: Settings) -> bool:

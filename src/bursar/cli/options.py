@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -72,6 +73,22 @@ class Pair(AnyType):
         return name, text
 
 
+class Pairs(AnyType):
+    """NAME=VALUE,NAME=VALUE; becomes a dictionary of texts. A comma in a value is written twice."""
+
+    name = "name=value,.."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, str]:
+        """Read them."""
+        if isinstance(value, dict):
+            return value
+        pairs = [Pair().convert(text.replace("\0", ","), param, ctx) for text in value.replace(",,", "\0").split(",")]
+        for name, _ in pairs:
+            if [known for known, _ in pairs].count(name) > 1:
+                self.fail(f"{name} is given twice", param, ctx)
+        return dict(pairs)
+
+
 class Days(AnyType):
     """A span of time such as 90d, 12h, 30m or 2w; becomes milliseconds."""
 
@@ -86,6 +103,42 @@ class Days(AnyType):
         if not found or not int(found[1]):
             self.fail(f"expected a span such as 24h, 7d or 4w, got {value!r}", param, ctx)
         return int(found[1]) * self._unit_ms[found[2]]
+
+
+class Day(AnyType):
+    """A calendar day such as 2026-11-01."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """Read one."""
+        if isinstance(value, date):
+            return value
+        try:
+            return date.fromisoformat(str(value).strip())
+        except ValueError:
+            return self.fail(f"expected a date such as 2026-11-01, got {value!r}", param, ctx)
+
+
+class DayOrMinute(AnyType):
+    """A day such as 2026-11-01, or a minute of it in UTC such as 2026-11-01T14:30; becomes a date or a datetime."""
+
+    name = "date"
+    _minutes = ("%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%MZ")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date | datetime:
+        """Read one."""
+        if isinstance(value, date):
+            return value
+        for form in self._minutes:
+            try:
+                return datetime.strptime(str(value).strip(), form).replace(tzinfo=UTC)
+            except ValueError:
+                continue
+        try:
+            return date.fromisoformat(str(value).strip())
+        except ValueError:
+            return self.fail(f"expected a date such as 2026-11-01, or 2026-11-01T14:30, got {value!r}", param, ctx)
 
 
 def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:

@@ -10,15 +10,20 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 import msgspec
 
 from bursar.rules.money import format_usd
 
+if TYPE_CHECKING:
+    from rich.text import Text
+
 # Wider than any row.
 UNBOUNDED_COLUMNS = 1_000
+# A column that is folded has this many characters a line at least.
+FOLDED_COLUMNS_MIN = 4
 _CONTROL = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
@@ -52,7 +57,7 @@ def plain(text: str) -> str:
 
 
 def draw(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, footer: Sequence[str] | None = None) -> None:
-    """Print a table; `footer` is a last row below a rule."""
+    """Print a table; `footer` is a last row below a rule. Wider than the terminal where numbers would be cut."""
     import io
 
     from rich.box import SIMPLE_HEAD
@@ -68,15 +73,17 @@ def draw(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, footer: Se
             no_wrap=column.number or column.whole,
             overflow="fold",
         )
-    for row in rows:
-        table.add_row(*(Text(plain(cell)) for cell in row))
+    lines = [[Text(plain(cell)) for cell in row] for row in rows]
+    for line in lines:
+        table.add_row(*line)
     if footer is not None:
         table.add_section()
-        table.add_row(*(Text(plain(cell), style="bold") for cell in footer))
+        lines.append([Text(plain(cell), style="bold") for cell in footer])
+        table.add_row(*lines[-1])
     page = io.StringIO()
     console = Console(
         file=page,
-        width=width(),
+        width=max(width(), _narrowest(columns, lines)),
         markup=False,
         highlight=False,
         emoji=False,
@@ -85,6 +92,17 @@ def draw(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, footer: Se
     )
     console.print(table)
     click.echo("\n".join(line.rstrip() for line in page.getvalue().splitlines()))
+
+
+def _narrowest(columns: Sequence[Column], lines: Sequence[Sequence[Text]]) -> int:
+    """How many columns a table needs so that what must not be folded stands there whole."""
+    from rich.cells import cell_len
+
+    needed = 0
+    for at, column in enumerate(columns):
+        widest = max([cell_len(column.title), *(line[at].cell_len for line in lines)])
+        needed += 2 + (widest if column.number or column.whole else min(widest, FOLDED_COLUMNS_MIN))
+    return needed
 
 
 def width() -> int:

@@ -49,6 +49,10 @@ KEY_PREFIX = "sk-sim-"
     help="Another model; pico-USD a token, so 150000 is 0.15 USD per million.",
 )
 @click.option("--cancel-stops-billing", multiple=True, metavar="PROVIDER", help="Its bill ends when a client leaves.")
+@click.option(
+    "--cancel-bills-in-full", multiple=True, metavar="PROVIDER", help="Its bill does not (openrouter's does)."
+)
+@click.option("--now", metavar="TIME", help="Set its calendar, in ISO 8601; it moves on from there.")
 def sim(
     host: str,
     port: int,
@@ -60,6 +64,8 @@ def sim(
     faults: tuple[str, ...],
     models: tuple[str, ...],
     cancel_stops_billing: tuple[str, ...],
+    cancel_bills_in_full: tuple[str, ...],
+    now: str | None,
 ) -> None:
     """A provider to practise on: it bills, limits, streams and fails like a real one, and costs nothing.
 
@@ -72,7 +78,8 @@ def sim(
     from bursar.sim.config import SimConfig
     from bursar.sim.faults import parse_rule
     from bursar.sim.limits import parse_limit
-    from bursar.sim.prices import parse_model
+    from bursar.sim.shelf import parse_model
+    from bursar.sim.wallclock import parse_moment
 
     try:
         config = SimConfig(
@@ -84,6 +91,8 @@ def sim(
             record=record,
             limits=dict(parse_limit(text) for text in limits),
             cancel_stops_billing=frozenset(cancel_stops_billing),
+            cancel_bills_in_full=frozenset(cancel_bills_in_full),
+            now_ms=None if now is None else parse_moment(now),
             rules=tuple(parse_rule(text) for text in faults),
             models=tuple(parse_model(text) for text in models),
         )

@@ -48,14 +48,15 @@ def _instant_ms(option: str, text: str, zone: tzinfo, *, end: bool) -> int:
         except ValueError:
             continue
         if form == FORMS[0]:
-            return _day_ms(moment.date() + timedelta(days=end), zone)
+            return day_ms(moment.date() + timedelta(days=end), zone)
         return _ms(moment.replace(tzinfo=UTC if form.endswith("Z") else zone))
     raise click.UsageError(
         f"{option}: expected a date such as 2026-11-01, or 2026-11-01T14:30, got {text!r}", click.get_current_context()
     )
 
 
-def _day_ms(day: date, zone: tzinfo) -> int:
+def day_ms(day: date, zone: tzinfo) -> int:
+    """The first moment of a day, in epoch milliseconds."""
     return _ms(datetime(day.year, day.month, day.day, tzinfo=zone))
 
 

@@ -21,7 +21,7 @@ from bursar.cli.spans import span_of, span_options
 if TYPE_CHECKING:
     from bursar.call.books import UsageRow
 
-DIMENSIONS = ("model", "provider", "key", "user", "session", "day", "hour", "ending")
+DIMENSIONS = ("model", "served_model", "provider", "key", "user", "session", "day", "hour", "ending")
 GROUPS_MAX = 3
 _FIELDS = (
     "calls",
@@ -55,7 +55,7 @@ class ByTag(click.Command):
     "by",
     multiple=True,
     metavar="DIMENSION",
-    help="model, provider, key, user, session, day, hour, ending, or tag NAME; up to three.",
+    help="model, served_model, provider, key, user, session, day, hour, ending, or tag NAME; up to three.",
 )
 @span_options
 @click.option("--only", type=Pair(), multiple=True, metavar="NAME=VALUE", help="Only calls with this; repeatable.")

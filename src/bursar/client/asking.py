@@ -12,10 +12,15 @@ import msgspec
 
 from bursar.engine import Asked
 from bursar.errors import InvalidRequestError
+from bursar.wire.dialect import Dialect
+from bursar.wire.dialects import dialect_at
+from bursar.wire.embeddings import Embeddings
 
 Messages = str | Sequence[Any]
 
-_GOVERNING = ("model", "max_cost_usd", "timeout", "max_wait_seconds", "tags", "user", "session", "extra_headers")
+_GOVERNING = (
+    "model", "max_cost_usd", "timeout", "max_wait_seconds", "tags", "user", "session", "extra_headers", "fallbacks",
+)  # fmt: skip
 _OURS = frozenset((*_GOVERNING, "self", "messages", "params", "extra_body", "max_tokens"))
 
 
@@ -33,18 +38,37 @@ def split(given: Mapping[str, Any]) -> tuple[Asked, dict[str, Any]]:
     return asked, fields
 
 
-def chat_body(messages: Messages, fields: Mapping[str, Any], *, limit_field: str, stream: bool) -> bytes:
-    """The body of a chat: OpenAI's form, with the output limit under the name that the provider calls it."""
+def chat_body(messages: Messages, fields: Mapping[str, Any], *, stream: bool) -> bytes:
+    """The body of a chat: OpenAI's form."""
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
     body: dict[str, Any] = {"model": "-", "messages": messages, **fields}
-    if "max_tokens" in body and limit_field != "max_tokens" and limit_field not in body:
-        body[limit_field] = body.pop("max_tokens")
     if stream:
         body["stream"] = True
     elif body.get("stream"):
         raise InvalidRequestError("stream=True belongs to stream(), which returns its deltas")
     return _encoded(body)
+
+
+def native_body(fields: Mapping[str, Any], *, stream: bool) -> bytes:
+    """The body of a request in any dialect: the fields as they were given."""
+    body: dict[str, Any] = {"model": "-", **fields}
+    if stream:
+        body["stream"] = True
+    elif body.get("stream"):
+        raise InvalidRequestError("stream=True belongs to send_stream(), which returns the deltas")
+    return _encoded(body)
+
+
+def dialect_of(path: str) -> Dialect:
+    """The dialect of a path such as "/v1/messages". Raises InvalidRequestError naming those there are."""
+    dialect = dialect_at(path)
+    if dialect is None or dialect.name == Embeddings.name:
+        raise InvalidRequestError(
+            f"nothing is spoken at {path[:100]!r} here; send takes /chat/completions, /responses and /messages, "
+            "and embeddings have embed()"
+        )
+    return dialect
 
 
 def embedding_body(inputs: str | Sequence[Any], fields: Mapping[str, Any]) -> bytes:

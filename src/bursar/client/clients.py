@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from bursar.call.books import Balance
 from bursar.call.flow import Result
-from bursar.client.asking import Messages, chat_body, embedding_body, split
+from bursar.client.asking import Messages, chat_body, dialect_of, embedding_body, native_body, split
 from bursar.client.quoting import quote
 from bursar.client.replies import Quote, Reply, Vectors
 from bursar.client.sessions import AsyncSession, Session
@@ -32,17 +32,17 @@ from bursar.wire.embeddings import Embeddings
 from bursar.wire.openai_chat import OpenAIChat
 
 if TYPE_CHECKING:
-    from bursar.call.plan import Plan
     from bursar.edges.blocking import BlockingDriver
     from bursar.edges.drive import AsyncDriver
     from bursar.edges.http.pool import PoolStatistics
+    from bursar.engine.routing import Itinerary
 
 Config = str | Path | Mapping[str, Any] | None
 Usd = str | int | float | Decimal
 
 CHAT = OpenAIChat()
 EMBEDDINGS = Embeddings()
-OUR_THREADS = ("bursar-teller", "bursar-drain")
+OUR_THREADS = ("bursar-teller", "bursar-drain", "bursar-inquiry")
 
 
 class Door:
@@ -81,15 +81,24 @@ class Door:
         return self._engine.balances()
 
     def statistics(self) -> dict[str, Any]:
-        """Calls, latency, tokens and cost by provider and by model, over a sliding window of an hour."""
+        """Calls, latency, tokens and cost by provider and by model, over a sliding window of an hour.
+
+        Under "queues": by budget and limit, how many calls wait for it now and how long calls waited
+        (`edges.waits.WaitStatistics.snapshot`).
+        """
         return self._engine.statistics()
 
-    def _plan_chat(self, messages: Messages, asked: Asked, params: dict[str, Any], *, stream: bool) -> Plan:
-        body = chat_body(messages, params, limit_field=self._engine.limit_field(asked), stream=stream)
-        return self._engine.plan(CHAT, body, asked)
+    def _route_chat(self, messages: Messages, asked: Asked, params: dict[str, Any], *, stream: bool) -> Itinerary:
+        return self._engine.route(CHAT, chat_body(messages, params, stream=stream), asked)
 
-    def _plan_embed(self, inputs: str | Sequence[Any], asked: Asked, params: dict[str, Any]) -> Plan:
-        return self._engine.plan(EMBEDDINGS, embedding_body(inputs, params), asked)
+    def _route_native(self, path: str, options: Mapping[str, Any], *, stream: bool) -> Itinerary:
+        asked, fields = split(options)
+        if "messages" in options:
+            fields["messages"] = options["messages"]
+        return self._engine.route(dialect_of(path), native_body(fields, stream=stream), asked)
+
+    def _route_embed(self, inputs: str | Sequence[Any], asked: Asked, params: dict[str, Any]) -> Itinerary:
+        return self._engine.route(EMBEDDINGS, embedding_body(inputs, params), asked)
 
 
 class Client(Door):
@@ -114,6 +123,7 @@ class Client(Door):
         tags: Mapping[str, str] | None = None,
         user: str | None = None,
         session: str | None = None,
+        fallbacks: Sequence[str] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         **params: Any,
@@ -124,12 +134,13 @@ class Client(Door):
         a route, or a bare name. max_tokens: the output limit; without one, a budget chooses a limit that it can afford.
         max_cost_usd: the most this call may cost. timeout: seconds for the whole call. max_wait_seconds: how long to
         wait for money that other calls hold, or for a limit. tags, user, session: what the call is counted under; they
-        are not sent. extra_headers, extra_body and all other parameters go to the provider as they are.
+        are not sent. fallbacks: models to ask, in order, when this one fails or is limited. extra_headers, extra_body
+        and all other parameters go to the provider as they are.
 
         Raises RefusedError (nothing was sent), ProviderError, InvalidRequestError, ConfigError, StoreUnavailableError.
         """
         asked, fields = split(locals())
-        result = self._driver.call(self._plan_chat(messages, asked, fields, stream=False), self._engine.observe)
+        result = self._driver.call(self._route_chat(messages, asked, fields, stream=False), self._engine.observe)
         assert isinstance(result, Result)
         return Reply.of(result)
 
@@ -142,21 +153,41 @@ class Client(Door):
         asked, fields = split(options)
 
         def start() -> Any:
-            return self._driver.call(self._plan_chat(messages, asked, fields, stream=True), self._engine.observe)
+            return self._driver.call(self._route_chat(messages, asked, fields, stream=True), self._engine.observe)
 
         return Stream(start)
+
+    def send(self, path: str, **fields: Any) -> Reply:
+        """Ask in a dialect of your choice, named by its path: "/responses", "/messages" or "/chat/completions".
+
+        fields: the body, each field as the provider's own documentation has it, beside the governing arguments of
+        `chat` (model, max_cost_usd, timeout, max_wait_seconds, tags, user, session, extra_headers, extra_body).
+        Raises what `chat` raises.
+        """
+        result = self._driver.call(self._route_native(path, fields, stream=False), self._engine.observe)
+        assert isinstance(result, Result)
+        return Reply.of(result)
+
+    def send_stream(self, path: str, **fields: Any) -> Stream:
+        """The same as `send`, streamed: every event is a delta; `raw` is the event, `text` what it adds."""
+
+        def start() -> Any:
+            return self._driver.call(self._route_native(path, fields, stream=True), self._engine.observe)
+
+        return Stream(start, dialect_of(path).name)
 
     def embed(self, inputs: str | Sequence[Any], **options: Any) -> Vectors:
         """Embed one text or a list of them. Takes `model` and the governing arguments of `chat`."""
         asked, fields = split(options)
-        result = self._driver.call(self._plan_embed(inputs, asked, fields), self._engine.observe)
+        result = self._driver.call(self._route_embed(inputs, asked, fields), self._engine.observe)
         assert isinstance(result, Result)
         return Vectors.of(result)
 
     def estimate(self, messages: Messages, **options: Any) -> Quote:
         """What a chat with these arguments would use and cost, and which budgets it fits. Nothing is sent or held."""
         asked, fields = split(options)
-        return quote(self._engine, self._plan_chat(messages, asked, fields, stream=False), messages, fields)
+        plan = self._route_chat(messages, asked, fields, stream=False).first()
+        return quote(self._engine, plan, messages, fields)
 
     def session(self, id: str, *, budget_usd: Usd | None = None, tags: Mapping[str, str] | None = None) -> Session:
         """A run of calls that are counted together, with a budget of its own; the same id continues it."""
@@ -213,6 +244,7 @@ class AsyncClient(Door):
         tags: Mapping[str, str] | None = None,
         user: str | None = None,
         session: str | None = None,
+        fallbacks: Sequence[str] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         **params: Any,
@@ -223,7 +255,7 @@ class AsyncClient(Door):
         """
         asked, fields = split(locals())
         driver = await self._driver()
-        result = await driver.call(self._plan_chat(messages, asked, fields, stream=False), self._engine.observe)
+        result = await driver.call(self._route_chat(messages, asked, fields, stream=False), self._engine.observe)
         assert isinstance(result, Result)
         return Reply.of(result)
 
@@ -233,15 +265,31 @@ class AsyncClient(Door):
 
         async def start() -> Any:
             driver = await self._driver()
-            return await driver.call(self._plan_chat(messages, asked, fields, stream=True), self._engine.observe)
+            return await driver.call(self._route_chat(messages, asked, fields, stream=True), self._engine.observe)
 
         return AsyncStream(start)
+
+    async def send(self, path: str, **fields: Any) -> Reply:
+        """Ask in a dialect of your choice; see `Client.send`."""
+        driver = await self._driver()
+        result = await driver.call(self._route_native(path, fields, stream=False), self._engine.observe)
+        assert isinstance(result, Result)
+        return Reply.of(result)
+
+    def send_stream(self, path: str, **fields: Any) -> AsyncStream:
+        """The same as `send`, streamed; see `Client.send_stream`."""
+
+        async def start() -> Any:
+            driver = await self._driver()
+            return await driver.call(self._route_native(path, fields, stream=True), self._engine.observe)
+
+        return AsyncStream(start, dialect_of(path).name)
 
     async def embed(self, inputs: str | Sequence[Any], **options: Any) -> Vectors:
         """Embed one text or a list of them. Takes `model` and the governing arguments of `chat`."""
         asked, fields = split(options)
         driver = await self._driver()
-        result = await driver.call(self._plan_embed(inputs, asked, fields), self._engine.observe)
+        result = await driver.call(self._route_embed(inputs, asked, fields), self._engine.observe)
         assert isinstance(result, Result)
         return Vectors.of(result)
 
@@ -249,7 +297,7 @@ class AsyncClient(Door):
         """What a chat with these arguments would use and cost, and which budgets it fits. Nothing is sent or held."""
         asked, fields = split(options)
         await self._make_ready()
-        plan = self._plan_chat(messages, asked, fields, stream=False)
+        plan = self._route_chat(messages, asked, fields, stream=False).first()
         # Counting tokens may take a while, and the first time it reads a vocabulary.
         return await asyncio.to_thread(quote, self._engine, plan, messages, fields)
 

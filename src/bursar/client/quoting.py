@@ -1,4 +1,7 @@
-"""A quote: what a call would use and cost, and which budgets it fits, without holding or sending anything."""
+"""A quote: what a call would use and cost, and which budgets it fits, without holding or sending anything.
+
+The most that it can cost is that of its tokens where these can be counted, since that is what has to fit a budget.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ def quote(engine: Engine, plan: Plan, messages: Any, fields: Mapping[str, Any]) 
     """Quote a plan. `messages` and `fields` are what the caller gave, for counting tokens offline."""
     listed = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
     input_tokens = count_messages(listed, plan.model, fields.get("tools"), fields.get("response_format"))
-    demand, card = plan.demand, plan.price(plan.model)
+    tighter = plan.tightening.demand() if plan.tightening is not None else None
+    demand, card = tighter or plan.demand, plan.price(plan.model)
     priced = demand.base_pico_usd is not None
     likely_output = min(demand.output_tokens_max, LIKELY_OUTPUT_TOKENS) * plan.request.n
     likely = card.cost_nano_usd(Usage.of(input_tokens, likely_output)) if card is not None else None

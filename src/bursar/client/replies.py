@@ -14,7 +14,8 @@ from bursar.call.flow import Result
 from bursar.call.receipt import Receipt
 from bursar.rules.money import Cost, format_usd, usd_of
 from bursar.rules.usage import EMPTY_USAGE, Usage
-from bursar.wire.reply import ChatReply, EmbeddingsReply
+from bursar.wire.readings import Whole, reading_of
+from bursar.wire.reply import EmbeddingsReply
 
 
 class Governed:
@@ -45,43 +46,43 @@ class Governed:
 
 
 class Reply(Governed):
-    """The answer to a chat: text, tool calls, finish reason, usage leaves, cost, receipt, and the raw reply."""
+    """The answer of a model: text, tool calls, finish reason, usage leaves, cost, receipt, and the raw reply."""
 
-    __slots__ = ("_chat",)
+    __slots__ = ("_whole",)
 
-    def __init__(self, result: Result, chat: ChatReply) -> None:
+    def __init__(self, result: Result, whole: Whole) -> None:
         super().__init__(result)
-        self._chat = chat
+        self._whole = whole
 
     @classmethod
     def of(cls, result: Result) -> Reply:
         """The reply of a call that was not streamed."""
-        return cls(result, ChatReply(result.body or b""))
+        return cls(result, reading_of(result.fact.dialect).whole(result.body or b""))
 
     @classmethod
     def of_stream(cls, result: Result, payloads: list[bytes]) -> Reply:
         """The reply that the payloads of a stream add up to, as far as they came."""
-        return cls(result, ChatReply.of_chunks(payloads))
+        return cls(result, reading_of(result.fact.dialect).whole.of_chunks(payloads))
 
     @property
     def text(self) -> str:
         """The text of the first choice; "" when it has none."""
-        return self._chat.text
+        return self._whole.text
 
     @property
     def tool_calls(self) -> list[dict[str, Any]]:
-        """The tool calls of the first choice, in the provider's form; [] for none."""
-        return self._chat.tool_calls
+        """The tool calls of the first choice, in chat's form; [] for none."""
+        return self._whole.tool_calls
 
     @property
     def finish_reason(self) -> str | None:
         """Why the first choice ended, in the provider's word."""
-        return self._chat.finish_reason
+        return self._whole.finish_reason
 
     @property
     def raw(self) -> dict[str, Any]:
         """The whole reply as the provider sent it (for a stream: put together from its chunks)."""
-        return self._chat.raw
+        return self._whole.raw
 
     def __repr__(self) -> str:
         return f"Reply(model={self.model!r}, cost={self.cost}, call_id={self.call_id!r})"
@@ -128,7 +129,8 @@ class Fit:
 class Quote:
     """What a call would use and cost, before it is made. Amounts are nano-USD; None where a price is not known.
 
-    input_tokens: counted offline. output_tokens_max: the limit that would be in force. most: what would be held.
+    input_tokens: counted offline. output_tokens_max: the limit that would be in force. most: what has to fit a budget;
+    where there is money enough, up to several times as much is held for the input, since nothing is counted then.
     likely: the counted input and a usual reply. budgets: every budget it falls under and whether it fits now.
     """
 

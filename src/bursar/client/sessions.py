@@ -54,6 +54,14 @@ class Session(Bound):
         """`Client.stream`, counted under this session."""
         return self._client.stream(messages, **self._with(options))
 
+    def send(self, path: str, **fields: Any) -> Reply:
+        """`Client.send`, counted under this session."""
+        return self._client.send(path, **self._with(fields))
+
+    def send_stream(self, path: str, **fields: Any) -> Stream:
+        """`Client.send_stream`, counted under this session."""
+        return self._client.send_stream(path, **self._with(fields))
+
     def embed(self, inputs: str | Sequence[Any], **options: Any) -> Vectors:
         """`Client.embed`, counted under this session."""
         return self._client.embed(inputs, **self._with(options))
@@ -88,6 +96,15 @@ class AsyncSession(Bound):
     def stream(self, messages: Any, **options: Any) -> AsyncStream:
         """`AsyncClient.stream`, counted under this session."""
         return self._client.stream(messages, **self._with(options)).after(self._open)
+
+    async def send(self, path: str, **fields: Any) -> Reply:
+        """`AsyncClient.send`, counted under this session."""
+        await self._open()
+        return await self._client.send(path, **self._with(fields))
+
+    def send_stream(self, path: str, **fields: Any) -> AsyncStream:
+        """`AsyncClient.send_stream`, counted under this session."""
+        return self._client.send_stream(path, **self._with(fields)).after(self._open)
 
     async def embed(self, inputs: str | Sequence[Any], **options: Any) -> Vectors:
         """`AsyncClient.embed`, counted under this session."""

@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Any, Self
 
 from bursar.client.replies import Reply
 from bursar.errors import InvalidRequestError, StreamInterruptedError
-from bursar.wire.reply import Delta
+from bursar.wire.readings import Chunk, reading_of
 
 if TYPE_CHECKING:
     from bursar.edges.blocking import BlockingRelay
     from bursar.edges.drive import AsyncRelay
 
+# What a stream is read as where nothing else is said.
+CHAT = "openai_chat"
 _NOT_OPEN = "a stream is used as a context manager: `with llm.stream(...) as stream`, async with `async with`"
 
 
 class Gathered:
     """What both colours keep: the payloads seen so far, of which the whole reply is put together when it is read."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: str) -> None:
+        self._chunk = reading_of(dialect).chunk
         self._seen: list[bytes] = []
         self._pending: deque[bytes] = deque()
         self._reply: Reply | None = None
@@ -36,12 +39,12 @@ class Gathered:
             raise InvalidRequestError("a stream is entered once: each is a request of its own")
         self._entered = True
 
-    def _first_of(self, payloads: list[bytes]) -> Delta:
+    def _first_of(self, payloads: list[bytes]) -> Chunk:
         """The first delta of what has just arrived; the others wait for their turn."""
         self._seen += payloads
         if len(payloads) > 1:
             self._pending.extend(payloads[1:])
-        return Delta(payloads[0])
+        return self._chunk(payloads[0])
 
     def _finish(self, result: Any) -> None:
         self._reply = self._reply or Reply.of_stream(result, self._seen)
@@ -55,8 +58,8 @@ class Gathered:
 class Stream(Gathered):
     """A streamed answer: `with llm.stream(...) as stream: for delta in stream: ...`, then `stream.reply`."""
 
-    def __init__(self, start: Callable[[], Any]) -> None:
-        super().__init__()
+    def __init__(self, start: Callable[[], Any], dialect: str = CHAT) -> None:
+        super().__init__(dialect)
         self._start = start
         self._relay: BlockingRelay | None = None
 
@@ -78,9 +81,9 @@ class Stream(Gathered):
             raise InvalidRequestError(_NOT_OPEN)
         return self
 
-    def __next__(self) -> Delta:
+    def __next__(self) -> Chunk:
         if self._pending:
-            return Delta(self._pending.popleft())
+            return self._chunk(self._pending.popleft())
         relay = self._relay
         if relay is None:
             raise InvalidRequestError(_NOT_OPEN)
@@ -98,8 +101,8 @@ class Stream(Gathered):
 class AsyncStream(Gathered):
     """A streamed answer: `async with llm.stream(...) as stream`, `async for delta in stream`, then `stream.reply`."""
 
-    def __init__(self, start: Callable[[], Awaitable[Any]]) -> None:
-        super().__init__()
+    def __init__(self, start: Callable[[], Awaitable[Any]], dialect: str = CHAT) -> None:
+        super().__init__(dialect)
         self._start = start
         self._relay: AsyncRelay | None = None
 
@@ -128,9 +131,9 @@ class AsyncStream(Gathered):
             raise InvalidRequestError(_NOT_OPEN)
         return self
 
-    async def __anext__(self) -> Delta:
+    async def __anext__(self) -> Chunk:
         if self._pending:
-            return Delta(self._pending.popleft())
+            return self._chunk(self._pending.popleft())
         relay = self._relay
         if relay is None:
             raise InvalidRequestError(_NOT_OPEN)

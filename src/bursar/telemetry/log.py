@@ -12,8 +12,19 @@ import json
 import logging
 import re
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 
-from bursar.call.events import BudgetOverdrawn, CallEnded, CallRefused, CostWarned, Event, HoldsExpired
+from bursar.call.events import (
+    AttemptFailed,
+    BreakerChanged,
+    BudgetOverdrawn,
+    CallEnded,
+    CallRefused,
+    CostWarned,
+    Event,
+    HoldsExpired,
+    LimitBeyondProvider,
+)
 
 VALUE_CHARACTERS_MAX = 500
 # Of expired holds, so many are named; the books have them all.
@@ -37,13 +48,33 @@ UNSETTLED = (
     "has room and can be written (bursar doctor)."
 )
 
+BEYOND = (
+    "The provider allows less than this limit says, so calls may still be refused there: set it to what is allowed. "
+    "Said once."
+)
+# Of limits beyond their provider's, so many are remembered as said: a provider that says another one each time is not
+# worth more.
+SAID_MAX = 1_000
+
+LEFT_ALONE = (
+    "Calls to this model are refused, or go to another, until a probe succeeds (bursar breaker shows and resets it)."
+)
+# By the state that it is in now: what is said, and at which level.
+_BREAKER = {
+    "open": ("breaker_opened", logging.WARNING),
+    "half_open": ("breaker_probing", logging.DEBUG),
+    "closed": ("breaker_closed", logging.INFO),
+}
+
 
 class CallLog:
     """An observer that writes events to a logger.
 
     Costs and tokens of ended calls: INFO, for the providers named in `costs` and `token_usage` (`log_costs` and
-    `log_token_usage` of the configuration). Refusals: INFO. A call beyond its `cost_warning_threshold`, one that the
-    books do not have yet, and holds that expired: WARNING. A budget above its limit: ERROR.
+    `log_token_usage` of the configuration). Refusals: INFO. An attempt that failed although its call goes on, with
+    what comes next; a call beyond its `cost_warning_threshold`, one that the
+    books do not have yet, holds that expired, a limit beyond the provider's own (once), and a circuit breaker that
+    opened: WARNING; one that closed: INFO. A budget above its limit: ERROR.
     """
 
     def __init__(
@@ -52,12 +83,15 @@ class CallLog:
         self._costs = frozenset(costs)
         self._token_usage = frozenset(token_usage)
         self._logger = logger or logging.getLogger("bursar")
+        self._beyond: set[tuple[str, int]] = set()
 
     def __call__(self, event: Event) -> None:
         """Write what there is to say of an event."""
         match event:
             case CallEnded():
                 self._ended(event)
+            case AttemptFailed():
+                self._write(logging.WARNING, "attempt_failed", _of_failure(event))
             case CallRefused():
                 self._write(logging.INFO, "call_refused", _of_refusal(event))
             case CostWarned(fact, threshold_nano_usd):
@@ -68,6 +102,11 @@ class CallLog:
                 self._write(logging.ERROR, "budget_overdrawn", named)
             case HoldsExpired(attempts):
                 self._write(logging.WARNING, "holds_expired", _of_expiry(attempts))
+            case LimitBeyondProvider():
+                self._limit_beyond_provider(event)
+            case BreakerChanged():
+                name, level = _BREAKER[event.state]
+                self._write(level, name, _of_breaker(event))
 
     def _ended(self, event: CallEnded) -> None:
         provider = event.fact.provider
@@ -80,6 +119,13 @@ class CallLog:
             fields.update(_tokens(event))
         if fields:
             self._write(logging.INFO, "call_ended", {**_call(event), **fields})
+
+    def _limit_beyond_provider(self, event: LimitBeyondProvider) -> None:
+        said = (event.limit, event.allowed)
+        if said not in self._beyond and len(self._beyond) < SAID_MAX:
+            self._beyond.add(said)
+            fields = {"provider": event.provider, "limit": event.limit, "allowed": event.allowed, "meaning": BEYOND}
+            self._write(logging.WARNING, "limit_beyond_provider", fields)
 
     def _write(self, level: int, event: str, fields: Fields) -> None:
         if self._logger.isEnabledFor(level):
@@ -148,6 +194,21 @@ def _tokens(event: CallEnded) -> Fields:
     return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens, **details}
 
 
+def _of_failure(event: AttemptFailed) -> Fields:
+    fact = event.fact
+    return {
+        "call": fact.call_id,
+        "provider": fact.provider,
+        "model": fact.model,
+        "status": fact.status,
+        "error": fact.error_code,
+        "duration_ms": fact.duration_ms,
+        "charged_nano_usd": fact.charged_nano_usd,
+        "next": f"{event.next_provider}/{event.next_model}",
+        "wait_ms": event.wait_ms,
+    }
+
+
 def _of_refusal(event: CallRefused) -> Fields:
     return {
         "call": event.call_id,
@@ -168,4 +229,16 @@ def _of_expiry(attempts: tuple[tuple[str, int], ...]) -> Fields:
         "charged_nano_usd": sum(charged for _, charged in attempts),
         "attempts": ", ".join(named + more),
         "meaning": EXPIRED,
+    }
+
+
+def _of_breaker(event: BreakerChanged) -> Fields:
+    opened = event.state == "open"
+    until = datetime.fromtimestamp(event.until_ms / 1000, UTC).isoformat(timespec="seconds") if opened else ""
+    return {
+        "provider": event.provider,
+        "model": event.model,
+        "until": until.replace("+00:00", "Z"),
+        "why": event.why,
+        "meaning": LEFT_ALONE if opened else "",
     }

@@ -7,8 +7,9 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from bursar.call.exchange import Exchange, Failed
 from bursar.testing.script import Stall, StreamedAnswer
@@ -45,6 +46,9 @@ class Body:
     def close(self) -> None:
         """Let go. Reads then say `cancelled`, unless it had ended."""
         self.end(LET_GO)
+
+    def began(self) -> None:
+        """Nothing: a script has its own time."""
 
     def end(self, failed: Failed | None) -> bytes | Failed:
         """End it, once: cleanly, or with a failure. Returns how it ended."""
