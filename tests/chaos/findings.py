@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,8 @@ class Findings:
     """The figures, and in `wrong` a sentence for everything that does not hold. Amounts are nano-USD.
 
     charges: rows of the ledger. acknowledged: charges that a caller had been told; lost: those not in the ledger with
-    the same amount. orphans: attempts whose process was killed, charged at their bound.
+    the same amount. orphans: attempts whose process was killed, charged at their bound. retried: calls of several
+    attempts; elsewhere: those whose attempts went to several models.
     """
 
     charges: int
@@ -32,6 +34,8 @@ class Findings:
     orphans: int
     orphans_nano_usd: int
     held_nano_usd: int
+    retried: int
+    elsewhere: int
     wrong: tuple[str, ...]
 
     @property
@@ -52,8 +56,17 @@ def find(folder: Path, observed: Observed) -> Findings:
     agreed = agreement(facts, read_record(folder / "sim.jsonl"))
     told = read_acknowledged(folder / "acknowledged")
     charged = {fact.attempt_id: fact.charged_nano_usd for fact in facts}
-    lost = [attempt_id for attempt_id, nano_usd in told.items() if charged.get(attempt_id) != nano_usd]
+    # What was told as uncertain may have been corrected since by the provider's own record: downwards, and for certain.
+    corrected = {fact.attempt_id for fact in facts if fact.certain and fact.cost_source == "provider"}
+    lost = [
+        attempt_id
+        for attempt_id, nano_usd in told.items()
+        if (now := charged.get(attempt_id)) != nano_usd and not (attempt_id in corrected and (now or 0) < nano_usd)
+    ]
     orphans = [fact for fact in facts if fact.ending == "expired"]
+    calls: defaultdict[str, list[str]] = defaultdict(list)
+    for fact in facts:
+        calls[fact.call_id].append(f"{fact.provider}/{fact.model}")
     held = sum(balance.held for balance in balances)
     spent = sum(balance.spent for balance in balances if balance.allowance == "company")
     wrong = [*observed.wrong, *problems]
@@ -83,6 +96,8 @@ def find(folder: Path, observed: Observed) -> Findings:
         orphans=len(orphans),
         orphans_nano_usd=sum(one.charged_nano_usd for one in orphans),
         held_nano_usd=held,
+        retried=sum(len(of_call) > 1 for of_call in calls.values()),
+        elsewhere=sum(len(set(of_call)) > 1 for of_call in calls.values()),
         wrong=tuple(wrong),
     )
 

@@ -29,12 +29,20 @@ from bursar.rules.money import nano_of, usd_of
 from bursar.sim.process import start_process
 from bursar.sim.record import read_record
 from tests.chaos.counting import KEY, SharedTotal, count
-from tests.chaos.worker import Place, work
+from tests.chaos.worker import ROUTES, Place, work
 
 # Latency of the simulator: enough for calls to be in flight when their process is killed.
 LATENCY = 0.02
 PATHS = {"openai": "/openai/v1", "openrouter": "/openrouter/api/v1", "groq": "/groq/openai/v1"}
 SAMPLE_SECONDS = 0.03
+# What the providers do by themselves: some calls are tried again, some elsewhere, and breakers open now and then.
+FAULTS = (
+    "status:503,probability=0.06",
+    "status:429,retry_after=0,probability=0.03",
+    "drop,probability=0.03",
+    "truncate:2,probability=0.02",
+    "status:500,provider=groq,probability=0.25",
+)
 # A phase is over when so long nothing more was spent, or so little is left.
 STILL_SECONDS = 1.5
 UNSPENT_SHARE = 0.002
@@ -149,11 +157,14 @@ def processes() -> Any:
 def write_config(path: Path, sim_url: str, limit_nano_usd: int) -> None:
     """A hard budget for all, one for each user and one for a provider; together they leave nothing of the first."""
     providers: dict[str, Any] = {name: {"base_url": sim_url + route, "api_key": KEY} for name, route in PATHS.items()}
+    for provider in providers.values():
+        provider |= {"retry_base_seconds": 0.01, "circuit_breaker_timeout": 0.2}
     providers["openai"]["daily_cost_limit"] = str(usd_of(limit_nano_usd * 6 // 10))
     config = {
         "books": "books.db",
         "max_wait_seconds": 1,
         "llm": {"providers": providers},
+        "routes": {name: list(models) for name, models in ROUTES.items()},
         "budgets": {
             "company": {"usd": str(usd_of(limit_nano_usd)), "per": "total"},
             "users": {"usd": str(usd_of(limit_nano_usd * 35 // 100)), "per": "total", "each": "user"},
@@ -167,7 +178,8 @@ def govern(chaos: Chaos, folder: Path) -> Observed:
     observed, chance, context = Observed(), random.Random(chaos.seed), processes()
     place = Place(folder / "bursar.yaml", folder / "acknowledged", folder / "stop")
     ends_at = time.monotonic() + chaos.seconds_max
-    with start_process(seed=chaos.seed, latency=LATENCY, record=folder / "sim.jsonl") as sim:
+    arguments = [part for fault in FAULTS for part in ("--fault", fault)]
+    with start_process(seed=chaos.seed, latency=LATENCY, record=folder / "sim.jsonl", arguments=arguments) as sim:
         while observed.kills < chaos.kills and time.monotonic() < ends_at:
             observed.phases += 1
             observed.limit_nano_usd += chaos.budget_nano_usd

@@ -25,10 +25,10 @@ def test_a_section_without_its_place_is_found() -> None:
 
 
 def test_keys_that_do_nothing_are_told_apart() -> None:
-    by_name = {key.name: key for key in (*keys.PROVIDER_KEYS, *keys.BUDGET_KEYS)}
-    assert acts(by_name["max_retries"]) == acts(by_name["alert_at"]) == "nothing yet"
+    by_name = {key.name: key for key in (*keys.PROVIDER_KEYS, *keys.BUDGET_KEYS, *keys.ROUTE_KEYS)}
+    assert acts(by_name["alert_at"]) == "nothing yet"
     assert acts(by_name["daily_cost_limit"]) == "`rules.allowances`"
-    assert {key.name for key in (*keys.BUDGET_KEYS, *keys.RETENTION_KEYS)} >= IDLE
+    assert {*by_name, *(key.name for key in keys.RETENTION_KEYS)} >= IDLE
 
 
 def test_every_section_of_the_file_is_told_of() -> None:
