@@ -53,6 +53,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "overspend_nano_usd": found.overspend_nano_usd,
         "acknowledged": found.acknowledged,
         "lost": found.lost,
+        "retried": found.retried,
+        "elsewhere": found.elsewhere,
         "orphans": found.orphans,
         "orphans_nano_usd": found.orphans_nano_usd,
         "samples": observed.samples,
@@ -82,6 +84,7 @@ def show(result: dict[str, Any]) -> None:
     print(
         f"  acknowledged charges lost: {result['lost']} of {result['acknowledged']:,}; orphans: {result['orphans']:,}"
     )
+    print(f"  calls tried again: {result['retried']:,}, of which elsewhere: {result['elsewhere']:,}")
     print(f"check, then add: {naive['kills']} kills")
     for name in ("budget", "billed", "counted", "overspend", "lost"):
         print(f"  {name:<10} {format_usd(naive[f'{name}_nano_usd'], digits_min=9):>16}")

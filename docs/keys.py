@@ -13,15 +13,24 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bursar.config import compounds, credentials, keys, kinds
+from bursar.catalog.providers import COLUMNS
+from bursar.config import columns, compounds, credentials, keys, kinds, preferences, several_keys
 from bursar.config.keys import Key
-from bursar.config.tree import Gateway, ProviderSettings, Retention, Settings
+from bursar.config.tree import Gateway, ProviderSettings, QueueSettings, Retention, Route, Settings
 
 DOCUMENT = Path(__file__).parent / "configuration.md"
 BEGIN, END = "<!-- keys: {} -->", "<!-- end of keys -->"
 
 # Keys whose module stands, and which it does not act on yet. (A key whose module is missing does nothing anyway.)
-IDLE = frozenset({"alert_at", "prompts"})
+IDLE = frozenset(
+    {
+        "alert_at",
+        "prompts",
+        "cancel_stops_billing",
+        "after_first_token",
+        "on_abort",
+    }
+)
 # Values that no default of the tree says.
 STATED: Mapping[str, str] = {
     "active": "none",
@@ -29,11 +38,18 @@ STATED: Mapping[str, str] = {
     "rolling": "`false`",
     "window": "`false`",
     "missing": "`pool`",
-    "base_url": "the provider's own",
+    "row": "that of its name",
+    "base_url": "the row's",
+    "api_version": "none",
     "api_key": "the environment's",
+    "candidates": "required",
+    "on_abort": "`cancel` where the row says that it ends the bill and a record is kept, else `drain`",
+    "slow_call_seconds": "never",
+    "first_token_timeout": "`read_timeout`",
+    "stall_timeout": "`read_timeout`",
 }
 # A provider's row of the catalog may have others.
-OF_THE_ROW = frozenset({"max_connections", "max_keepalive", "keepalive_expiry"})
+OF_THE_ROW = frozenset({*COLUMNS, "max_connections", "max_keepalive", "keepalive_expiry", "read_timeout"})
 
 
 def describe(kind: kinds.Kind) -> str:
@@ -45,6 +61,8 @@ def describe(kind: kinds.Kind) -> str:
             return f"whole number, {low:,} to {high:,}"
         case kinds.Seconds(low, high):
             return f"seconds, {low:g} to {high:,.0f}"
+        case kinds.Share(low):
+            return f"share, {low:g} to 1, or percentage"
         case kinds.Usd():
             return "USD"
         case kinds.Percent():
@@ -53,6 +71,10 @@ def describe(kind: kinds.Kind) -> str:
             return " or ".join(f"`{word}`" for word in words)
         case kinds.Text(what):
             return what
+        case columns.ChoiceOrNone(words):
+            return " or ".join(f"`{word}`" for word in (*words, columns.NONE))
+        case columns.Choices(words):
+            return "list of " + ", ".join(f"`{word}`" for word in words)
         case compounds.Texts(item):
             return f"list of: {item.what}"
         case compounds.Days(words):
@@ -67,9 +89,14 @@ OTHERS: Mapping[type, str] = {
     compounds.Day: "date, such as `2026-01-01`",
     compounds.Percents: "list of percentages",
     compounds.Headers: "mapping of header to text",
-    compounds.Anything: "mapping, passed on as it is",
+    columns.RowName: "the name of a known provider",
+    columns.Address: "http or https URL; `{model}` in it stands for the model's name",
+    columns.Deployments: "mapping of name to model",
+    preferences.Preferences: "[preferences](providers.md#openrouter)",
     compounds.Values: "mapping of dimension or tag to one value",
+    compounds.Weights: "mapping of value to whole number",
     credentials.Credential: "[secret](#secrets)",
+    several_keys.Keys: "list of [secrets](#secrets), [several keys](#several-keys)",
 }
 
 
@@ -120,6 +147,8 @@ SECTIONS: Mapping[str, tuple[Iterable[Key], Callable[[Key], str]]] = {
     "provider": (keys.PROVIDER_KEYS, defaults_of(ProviderSettings)),
     "budget": (keys.BUDGET_KEYS, required("usd", "per")),
     "limit": (keys.LIMIT_KEYS, required()),
+    "route": (keys.ROUTE_KEYS, defaults_of(Route)),
+    "queue": (keys.QUEUE_KEYS, defaults_of(QueueSettings)),
     "retention": (keys.RETENTION_KEYS, defaults_of(Retention)),
     "alerts": (keys.ALERT_KEYS, required()),
     "gateway": (keys.GATEWAY_KEYS, defaults_of(Gateway)),
