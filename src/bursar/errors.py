@@ -86,9 +86,11 @@ class BudgetExceededError(RefusedError):
 
     Amounts are nano-USD. `held` is money of calls in flight: when it is what binds, `retryable` is True and the call
     may come back as soon as they end; spent money comes back at `resets_at_ms` (epoch milliseconds), or never (None).
+    subject: whose part of the budget it is, where it has one for each value of a dimension; "" for all.
     """
 
     code = "budget_exhausted"
+    subject: str = ""
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from bursar.call.books import Ended, Settle, Void
 from bursar.call.effects import Streamed
-from bursar.call.events import AttemptFailed, CallRefused
+from bursar.call.events import AttemptFailed, CallFailed, CallRefused
 from bursar.call.exchange import Answer, Failed, Opened
 from bursar.call.plan import Health, Plan
 from bursar.call.route import Failure, Step
@@ -104,6 +104,7 @@ def test_what_an_attempt_may_have_cost_is_told_to_the_route() -> None:
     assert ways.charged == [bound, 2 * bound]
     assert raised.value.attempts == 2
     assert [one.charged_nano_usd for one in raised.value.earlier] == [bound]
+    assert script.events[-1] == CallFailed("call", "p", "n", raised.value)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_a_call_is_seated_reserved_opened_and_settled_in_this_order() -> None:
     settle = script.last(Settle)
     assert settle.fact.usage.input_tokens == 5
     assert settle.fact.request_id == "req"
-    assert isinstance(script.events[0], CallEnded)
+    assert script.events == [CallEnded(settle.fact, True, ENDED.balances)]
 
 
 def test_the_request_carries_the_attempts_id_and_never_a_changed_limit_of_the_caller() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bursar.call.refusal import refused, unpriced
+from bursar.errors import BudgetExceededError
 from bursar.rules.allowances import Allowance, Demand, Level, deny
 from bursar.rules.prices import PriceCard
 from tests.call.scripted import BODY, CARD, plan_of
@@ -34,6 +35,12 @@ def test_whose_allowance_it_is(subject: str, budget: str, limit: str) -> None:
     ]
     assert said[0].startswith(budget)
     assert said[1].startswith(limit)
+
+
+def test_the_error_says_whose_part_of_a_budget_binds() -> None:
+    error = refused(deny(Level(BUDGET, "ann"), 2_000, Demand(2_000_000, 0, 0, 0), 0), plan_of())
+    assert isinstance(error, BudgetExceededError)
+    assert (error.budget, error.subject) == ("people", "ann")
 
 
 def test_an_allowance_of_all_names_nobody() -> None:

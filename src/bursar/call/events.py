@@ -10,16 +10,20 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from bursar.call.books import Fact
+from bursar.call.books import Balance, Fact
 from bursar.errors import BursarError
 from bursar.rules.breaker import State
 
 
 class CallEnded(Struct, frozen=True, gc=False):
-    """An attempt came to an end and was entered in the books (`settled`) or will be."""
+    """An attempt came to an end and was entered in the books (`settled`) or will be.
+
+    balances: where the budgets that it moved stand now; empty while it is not entered.
+    """
 
     fact: Fact
     settled: bool = True
+    balances: tuple[Balance, ...] = ()
 
 
 class AttemptFailed(Struct, frozen=True, gc=False):
@@ -40,6 +44,19 @@ class CallRefused:
     model: str
     error: BursarError
     wait_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailed:
+    """A call ended with an error after at least one provider was asked: `error` is what its caller is told.
+
+    provider, model: of the attempt that the error is of. Every attempt had its own CallEnded before.
+    """
+
+    call_id: str
+    provider: str
+    model: str
+    error: BursarError
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +116,7 @@ Event = (
     CallEnded
     | AttemptFailed
     | CallRefused
+    | CallFailed
     | BudgetOverdrawn
     | CostWarned
     | HoldsExpired

@@ -36,6 +36,7 @@ from bursar.call.events import (
     AttemptFailed,
     BudgetOverdrawn,
     CallEnded,
+    CallFailed,
     CallRefused,
     CostWarned,
     LimitBeyondProvider,
@@ -203,10 +204,11 @@ def _settle(
     plan.learn(fact)
     operation = Void(fact.attempt_id, fact) if fact.ending == "not_sent" else Settle(fact, conclusion.observed)
     outcome = yield operation
-    settled = isinstance(outcome, Ended)
-    observe(CallEnded(fact, settled))
     if isinstance(outcome, Ended):
+        observe(CallEnded(fact, True, outcome.balances))
         _alarm(plan, outcome, observe)
+    else:
+        observe(CallEnded(fact, settled=False))
     if plan.warn_nano_usd is not None and fact.charged_nano_usd >= plan.warn_nano_usd and fact.ending != "not_sent":
         observe(CostWarned(fact, plan.warn_nano_usd))
     result = Result(conclusion.cost, _receipt(plan, fact, outcome), conclusion.metered, fact, body)
@@ -240,8 +242,10 @@ def _final(failures: list[Failure], observe: Observer, clock: Callable[[], int])
         error.cost = _total([one.error.cost for one in asked if one.error.cost is not None])
     if isinstance(error, StreamInterruptedError) and isinstance(error.reply, Result):
         error.reply = _with_earlier(error.reply, error.earlier)
-    if not asked:
-        plan = failure.plan
+    plan = failure.plan
+    if asked:
+        observe(CallFailed(plan.call_id, plan.provider.name, plan.model, error))
+    else:
         observe(CallRefused(plan.call_id, plan.provider.name, plan.model, error, clock() - plan.start_ms))
     return error
 

@@ -149,6 +149,7 @@ def _over_budget(denial: Denial) -> BudgetExceededError:
         resets_at_ms=denial.resets_at_ms,
         held=denial.comeback == "on_release",
     )
+    error.subject = denial.subject
     # Nobody knows when calls in flight end; a second is a polite guess.
     error.retry_after_seconds = 1.0 if error.held else None
     return error
