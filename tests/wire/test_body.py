@@ -54,6 +54,11 @@ def test_a_key_given_twice_is_refused_and_nothing_else_is(case: tuple[list[str],
         b'{"a":1,"b":2,"a":12}',
         b'{"a":1,"\\u0061":1}',
         b'{"n":1,"b":[{"n":2}],"n":1}',
+        # Written as Python writes it.
+        b'{"a": 1, "a": 1}',
+        b'{"a": 1, "b": 2, "a": 3}',
+        b'{"a": 1, "\\u0061": 1}',
+        b'{"a\\": 1, \\"a": 1, "a": 2, "a": 2}',
         # As long as the body of the last values with a blank after each comma and colon.
         b'{"a":1,"b":2,"a":3}',
         b'{"a":1,"a":22}',

@@ -20,7 +20,7 @@ from bursar.wire.anthropic_reader import MessagesReader
 from bursar.wire.anthropic_reply import meter_message
 from bursar.wire.anthropic_size import extent_of
 from bursar.wire.anthropic_usage import tier_of
-from bursar.wire.body import Fields, fields_of, patch, read_fields
+from bursar.wire.body import Fields, fields_of, patch
 from bursar.wire.dialect import CONTEXT_TOKENS_MAX, Count, Metered, Request, StreamReader, Target, WireError
 from bursar.wire.faults import read_error
 from bursar.wire.lenient import as_dict, as_text, decode
@@ -49,7 +49,7 @@ class AnthropicMessages:
         """Read the governing fields of a body. Raises InvalidRequestError naming the field, never quoting its value."""
         fields = fields_of(body)
         model = asked.model(fields)
-        asked.length(fields, "messages")
+        asked.check_list(fields, "messages")
         fallbacks = _fallbacks(fields)
         limit = asked.whole(fields, "max_tokens", 0, TOKENS_MAX)
         limits = [_limit(hop, "max_tokens", "fallbacks[].max_tokens") for hop in fallbacks]
@@ -72,6 +72,7 @@ class AnthropicMessages:
                 "fast" if "fast" in speeds else speeds[0],
                 asked.text(fields, "inference_geo"),
             ),
+            fields=fields,
         )
 
     def size(
@@ -89,7 +90,7 @@ class AnthropicMessages:
         set leaves room beyond what the caller gave to thinking, as the format demands. Bytes stay the bound, counted or
         not: the vocabularies of these models are not known.
         """
-        fields = read_fields(request.body)
+        fields = request.fields
         extent = extent_of(request.body, fields, (request.model, *request.reaches), context_tokens)
         if budget := _thinking_budget(fields):
             output_tokens_min = max(output_tokens_min, budget + MIN_OUTPUT_TOKENS)
@@ -105,7 +106,7 @@ class AnthropicMessages:
 
     def encode(self, request: Request, target: Target, output_tokens: int | None) -> bytes:
         """The body for `target`: model and output limit are set where they must be. Usage comes by itself."""
-        fields = read_fields(request.body)  # checked when it was parsed
+        fields = request.fields
         changes = retargeted(request, fields, target)
         if output_tokens is not None and request.output_limit is None:
             changes["max_tokens"] = output_tokens

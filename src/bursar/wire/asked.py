@@ -12,9 +12,9 @@ import msgspec
 
 from bursar.errors import InvalidRequestError
 from bursar.wire.body import Fields
-from bursar.wire.lenient import NULL
+from bursar.wire.lenient import NULL, opens_with
 
-__all__ = ["flag", "length", "listed", "model", "present", "text", "texts", "whole"]
+__all__ = ["check_list", "flag", "listed", "model", "present", "text", "texts", "whole"]
 
 MODEL_CHARACTERS_MAX = 256
 
@@ -25,7 +25,6 @@ _WHOLE = msgspec.json.Decoder(int)
 _FLAG = msgspec.json.Decoder(bool)
 _TEXTS = msgspec.json.Decoder(list[str])
 _LISTED = msgspec.json.Decoder(list[Any])
-_RAWS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def present(fields: Fields, name: str) -> bool:
@@ -75,11 +74,12 @@ def listed(fields: Fields, name: str) -> list[Any]:
     return _read(_LISTED, fields[name], name, "a list")
 
 
-def length(fields: Fields, name: str) -> int:
-    """The length of a list that must be there; its items are left undecoded."""
+def check_list(fields: Fields, name: str) -> None:
+    """Refuse a body without this list; its items are left undecoded."""
     if not present(fields, name):
         raise InvalidRequestError(f"{name} is missing: it must be a list")
-    return len(_read(_RAWS, fields[name], name, "a list"))
+    if not opens_with(fields[name], b"["):
+        raise InvalidRequestError(f"{name} must be a list")
 
 
 def _read(decoder: msgspec.json.Decoder[_Value], raw: msgspec.Raw, name: str, expected: str) -> _Value:

@@ -20,6 +20,7 @@ __all__ = ["Fields", "fields_of", "merge", "patch", "read_fields"]
 Fields = dict[str, msgspec.Raw]
 
 _FIELDS = msgspec.json.Decoder(Fields)
+_encode = msgspec.json.Encoder().encode
 _BLANK = re.compile(rb"[ \t\n\r]*")
 # The body was read as JSON before: a string ends at the first quote that no backslash stands before.
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -32,7 +33,7 @@ def fields_of(body: bytes) -> Fields:
         InvalidRequestError: the body is not a JSON object, is nested too deeply, or gives a key twice.
     """
     fields = read_fields(body)
-    if len(body) != _compact_bytes(fields):
+    if not _written_plainly(body, fields):
         repeated = _repeated_key(body, fields)
         if repeated is not None:
             raise InvalidRequestError(f"the request body gives {repeated} twice; give each key once")
@@ -47,7 +48,7 @@ def patch(body: bytes | Fields, changes: Mapping[str, object], removals: Collect
     """
     fields = read_fields(body) if isinstance(body, bytes) else body
     kept = {key: raw for key, raw in fields.items() if key not in removals} if removals else fields
-    return msgspec.json.encode({**kept, **changes})
+    return _encode({**kept, **changes})
 
 
 def merge(raw: msgspec.Raw | None, changes: Mapping[str, object]) -> object:
@@ -70,9 +71,12 @@ def read_fields(body: bytes) -> Fields:
         raise InvalidRequestError(f"the request body is not JSON that can be sent: {error}") from None
 
 
-def _compact_bytes(fields: Fields) -> int:
-    """The least that these fields take up, which is what most clients write: a body of this length has no key twice."""
-    return 2 + max(0, len(fields) - 1) + sum([len(key) + 3 + len(raw) for key, raw in fields.items()])
+def _written_plainly(body: bytes, fields: Fields) -> bool:
+    """Whether these fields are all of a body, as most clients write one: without blanks, or as Python does."""
+    if body == _encode(fields):
+        return True
+    pairs = [b"%b: %b" % (_encode(key), raw) for key, raw in fields.items()]
+    return body == b"{%b}" % b", ".join(pairs)
 
 
 def _repeated_key(body: bytes, fields: Fields) -> str | None:

@@ -8,13 +8,15 @@ never decides about money and never raises on what a provider sent: the odd and 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from bursar.rules.estimate import Size
 from bursar.rules.usage import Usage
+from bursar.wire.body import Fields, read_fields
 
 # What an error of a provider means, by status and code; never by message text.
 ErrorKind = Literal[
@@ -28,11 +30,11 @@ Count = Callable[[str], int]
 CONTEXT_TOKENS_MAX = 2_097_152
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True, gc=False):
     """A call as the caller made it: the body as bytes, beside the few fields that govern.
 
     body: one JSON object in the caller's dialect, model name included (it is replaced when encoding).
+    fields: its top level, undecoded; read from the body where it is not given.
     output_limit: the larger of the output limits that the caller set, in tokens; None when there is none.
     n: choices asked for, at least 1. wants_usage: the caller asked for the usage chunk of a stream.
     reaches: further models that the provider may serve instead (fallback lists in the body), provider's own names.
@@ -50,6 +52,11 @@ class Request:
     reaches: tuple[str, ...] = ()
     unbounded: tuple[str, ...] = ()
     tier: str = ""
+    fields: Fields = {}
+
+    def __post_init__(self) -> None:
+        if not self.fields:
+            force_setattr(self, "fields", read_fields(self.body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +114,7 @@ class StreamReader(Protocol):
         """True once nothing more of meaning will come (the terminator, or an error event, was read)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True, gc=False):
     """Where and how a request is encoded: the provider's name for the model, and what its row asks for.
 
     limit_field: the key that carries the output limit. usage_field: how usage is asked for in streams
@@ -119,7 +125,7 @@ class Target:
     model: str
     limit_field: str = "max_tokens"
     usage_field: Literal["stream_options", ""] = "stream_options"
-    extra: Mapping[str, object] = field(default_factory=dict)
+    extra: Mapping[str, object] = {}
     reaches: tuple[str, ...] = ()
 
 

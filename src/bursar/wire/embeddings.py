@@ -13,7 +13,7 @@ import msgspec
 from bursar.errors import InvalidRequestError
 from bursar.rules.estimate import Size
 from bursar.wire import asked
-from bursar.wire.body import fields_of, patch, read_fields
+from bursar.wire.body import fields_of, patch
 from bursar.wire.chat_reader import ChatReader
 from bursar.wire.dialect import CONTEXT_TOKENS_MAX, Count, Metered, Request, StreamReader, Target, WireError
 from bursar.wire.extent import BYTES_PER_TOKEN_LIKELY, REQUEST_OVERHEAD_TOKENS
@@ -49,7 +49,8 @@ class Embeddings:
         if asked.flag(fields, "stream"):
             raise InvalidRequestError("embeddings cannot be streamed")
         models = asked.texts(fields, "models")
-        return Request(body, self.name, model, reaches=tuple(dict.fromkeys(name for name in models if name != model)))
+        reaches = tuple(dict.fromkeys(name for name in models if name != model))
+        return Request(body, self.name, model, reaches=reaches, fields=fields)
 
     def size(
         self,
@@ -62,7 +63,7 @@ class Embeddings:
     ) -> Size:
         """Bound and estimate the input. Tokens given as numbers take up more bytes than they are."""
         body_bytes = len(request.body)
-        fields = read_fields(request.body)
+        fields = request.fields
         asked_for = fields["input"]
         texts = len(_RAWS.decode(asked_for)) if opens_with(asked_for, b"[") else 1
         text = body_bytes if count is None else min(body_bytes, text_tokens(fields, ("input",), count))
@@ -71,7 +72,7 @@ class Embeddings:
 
     def encode(self, request: Request, target: Target, output_tokens: int | None) -> bytes:
         """The body for `target`; an embedding has no output limit to set."""
-        fields = read_fields(request.body)
+        fields = request.fields
         changes = retargeted(request, fields, target)
         return patch(fields, changes) if changes else request.body
 

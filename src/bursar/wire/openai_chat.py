@@ -13,7 +13,7 @@ from bursar.errors import InvalidRequestError
 from bursar.rules.estimate import Size
 from bursar.rules.usage import TOKENS_MAX
 from bursar.wire import asked
-from bursar.wire.body import Fields, fields_of, merge, patch, read_fields
+from bursar.wire.body import Fields, fields_of, merge, patch
 from bursar.wire.chat_reader import ChatReader
 from bursar.wire.chat_size import extent_of
 from bursar.wire.dialect import CONTEXT_TOKENS_MAX, Count, Metered, Request, StreamReader, Target, WireError
@@ -33,6 +33,7 @@ _CALLERS_TOOLS = frozenset({"function", "custom"})
 # Asks for work at the provider that no bound covers: searches are billed by the piece, rejected predictions on top of
 # the output limit.
 _UNBOUNDED_FIELDS = ("web_search_options", "search_parameters", "compound_custom", "prediction")
+_MAY_BE_UNBOUNDED = frozenset({"tools", "plugins", *_UNBOUNDED_FIELDS})
 
 
 class OpenAIChat:
@@ -46,7 +47,7 @@ class OpenAIChat:
         """Read the governing fields of a body. Raises InvalidRequestError naming the field, never quoting its value."""
         fields = fields_of(body)
         model = asked.model(fields)
-        asked.length(fields, "messages")
+        asked.check_list(fields, "messages")
         limits = [limit for name in LIMIT_FIELDS if (limit := asked.whole(fields, name, 1, TOKENS_MAX)) is not None]
         models = asked.texts(fields, "models")
         return Request(
@@ -60,6 +61,7 @@ class OpenAIChat:
             reaches=tuple(dict.fromkeys(name for name in models if name != model)),
             unbounded=_unbounded(fields),
             tier=asked.text(fields, "service_tier"),
+            fields=fields,
         )
 
     def size(
@@ -73,7 +75,7 @@ class OpenAIChat:
     ) -> Size:
         """Bound and estimate the request; see `chat_size`."""
         models = (request.model, *request.reaches)
-        extent = extent_of(request.body, read_fields(request.body), models, context_tokens, count)
+        extent = extent_of(request.body, request.fields, models, context_tokens, count)
         return Size(
             extent.input_tokens_max,
             extent.input_tokens_likely,
@@ -88,7 +90,7 @@ class OpenAIChat:
 
         An output limit of the caller's goes under the name that the provider has for it, so that it is heeded.
         """
-        fields = read_fields(request.body)  # checked when it was parsed
+        fields = request.fields
         changes = retargeted(request, fields, target)
         renamed: tuple[str, ...] = ()
         if request.output_limit is None:
@@ -128,6 +130,8 @@ def _wants_usage(fields: Fields) -> bool:
 
 def _unbounded(fields: Fields) -> tuple[str, ...]:
     """Names of what runs at the provider's side beyond the model itself."""
+    if _MAY_BE_UNBOUNDED.isdisjoint(fields):
+        return ()
     tools = server_tools(asked.listed(fields, "tools"), _CALLERS_TOOLS)
     names = [*tools, *plugins(fields), *named_fields(fields, _UNBOUNDED_FIELDS)]
     return tuple(dict.fromkeys(names))

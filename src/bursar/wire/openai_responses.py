@@ -14,7 +14,7 @@ from bursar.errors import InvalidRequestError
 from bursar.rules.estimate import Size
 from bursar.rules.usage import TOKENS_MAX
 from bursar.wire import asked
-from bursar.wire.body import Fields, fields_of, patch, read_fields
+from bursar.wire.body import Fields, fields_of, patch
 from bursar.wire.dialect import CONTEXT_TOKENS_MAX, Count, Metered, Request, StreamReader, Target, WireError
 from bursar.wire.faults import read_error
 from bursar.wire.lenient import as_dict
@@ -63,6 +63,7 @@ class OpenAIResponses:
             reaches=tuple(dict.fromkeys(name for name in models if name != model)),
             unbounded=_unbounded(fields, items),
             tier=asked.text(fields, "service_tier"),
+            fields=fields,
         )
 
     def size(
@@ -76,7 +77,7 @@ class OpenAIResponses:
     ) -> Size:
         """Bound and estimate the request; see `responses_size`."""
         models = (request.model, *request.reaches)
-        extent = extent_of(request.body, read_fields(request.body), models, context_tokens, count)
+        extent = extent_of(request.body, request.fields, models, context_tokens, count)
         return Size(
             extent.input_tokens_max,
             extent.input_tokens_likely,
@@ -87,7 +88,7 @@ class OpenAIResponses:
 
     def encode(self, request: Request, target: Target, output_tokens: int | None) -> bytes:
         """The body for `target`: model and output limit are set where they must be. Usage needs no asking."""
-        fields = read_fields(request.body)
+        fields = request.fields
         changes = retargeted(request, fields, target)
         if output_tokens is not None and request.output_limit is None:
             changes[LIMIT_FIELD] = output_tokens

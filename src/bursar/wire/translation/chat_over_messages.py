@@ -7,14 +7,13 @@ that cannot be translated is refused when the request is parsed, so that encodin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from bursar.rules.estimate import Size
 from bursar.wire.anthropic_messages import AnthropicMessages
-from bursar.wire.body import read_fields
 from bursar.wire.dialect import CONTEXT_TOKENS_MAX, Count, Metered, Request, StreamReader, Target, WireError
 from bursar.wire.openai_chat import OpenAIChat
 from bursar.wire.translation.chunks import ChunkReader
@@ -53,7 +52,7 @@ class ChatOverMessages:
         count: Count | None = None,
     ) -> Size:
         """Bound and estimate what is sent, by its bytes: no vocabulary of these models is known."""
-        sent = replace(request, body=_sent(request, request.model, request.output_limit))
+        sent = replace(request, body=_sent(request, request.model, request.output_limit), fields={})
         return _MESSAGES.size(
             sent,
             output_tokens_min=output_tokens_min,
@@ -83,4 +82,4 @@ class ChatOverMessages:
 
 
 def _sent(request: Request, model: str, output_tokens: int | None, extra: Mapping[str, Any] | None = None) -> bytes:
-    return msgspec.json.encode({**(extra or {}), **translated(read_fields(request.body), model, output_tokens)})
+    return msgspec.json.encode({**(extra or {}), **translated(request.fields, model, output_tokens)})
