@@ -23,6 +23,7 @@ from bursar.rules.usage import EMPTY_USAGE, Usage
 from bursar.wire.rate_headers import Observation
 
 if TYPE_CHECKING:
+    from bursar.call.alerts import AlertClaims
     from bursar.call.breakers import BreakerBoard
 
 Ending = Literal["ok", "error", "aborted", "interrupted", "cancelled", "not_sent", "expired"]
@@ -248,6 +249,10 @@ class Store(Protocol):
     @property
     def board(self) -> BreakerBoard:
         """Where processes that use these books post their circuit breakers."""
+
+    @property
+    def alerts(self) -> AlertClaims:
+        """Where processes that use these books agree on who tells people of what."""
 
     def transact(self, operations: Sequence[Operation], clock: Callable[[], int]) -> list[Outcome]:
         """Apply all operations in one durable transaction, in order. `clock` is read once the lock is held.

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from bursar.call.books import Balance, Fact, Operation, Outcome, UsageQuery, UsageRow
+from bursar.edges.stores.alerts import MemoryClaims
 from bursar.edges.stores.applying import apply, attempt_of
 from bursar.edges.stores.auditing import audit
 from bursar.edges.stores.bindings import Bindings, Key
@@ -40,6 +41,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.board = MemoryBoard()
+        self.alerts = MemoryClaims()
         self._lock = threading.RLock()
         self._defined: dict[str, Defined] = {}
         self._bindings = Bindings()

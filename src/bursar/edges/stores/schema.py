@@ -3,7 +3,8 @@
 holds: attempts in flight. levels: what every allowance has spent and holds, by subject and window. ledger: one row an
 attempt that ended. openings: what pruning has folded, so that no sum ever changes. allowances: the definitions; every
 change of one raises `books.definitions`, by which a process knows whether what it remembers of them is still true.
-breakers: what living processes have posted of their circuit breakers; no part of the books.
+breakers: what living processes have posted of their circuit breakers; alerts: what people were told; both no part of
+the books.
 """
 
 from __future__ import annotations
@@ -52,6 +53,18 @@ CREATE TABLE IF NOT EXISTS breakers (
     opened INTEGER NOT NULL,
     reset_asked INTEGER NOT NULL,
     PRIMARY KEY (owner_id, provider, model)
+) WITHOUT ROWID
+"""
+
+_CLAIMS = """
+CREATE TABLE IF NOT EXISTS alerts (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    until_ms INTEGER NOT NULL,
+    amount INTEGER NOT NULL,
+    PRIMARY KEY (kind, name, subject, step)
 ) WITHOUT ROWID
 """
 
@@ -138,6 +151,7 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
     ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
     if ours and version == SCHEMA_VERSION:
         connection.execute(_BOARD)
+        connection.execute(_CLAIMS)
         return
     if ours:
         raise StoreUnavailableError(
@@ -146,7 +160,7 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
         )
     if version or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         raise StoreUnavailableError(f"{path} is a database of something else than Bursar: name another file")
-    for statement in (*_statements(_TABLES), _BOARD):
+    for statement in (*_statements(_TABLES), _BOARD, _CLAIMS):
         connection.execute(statement)
 
 

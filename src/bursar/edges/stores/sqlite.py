@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bursar.call.books import Balance, Expire, Expired, Fact, Operation, Outcome, Renew, Reserve, UsageQuery, UsageRow
 from bursar.edges.stores import definitions, reads
+from bursar.edges.stores.alerts import SqliteClaims
 from bursar.edges.stores.applying import apply, foresee, needed_keys
 from bursar.edges.stores.board import SqliteBoard
 from bursar.edges.stores.connections import Connections
@@ -75,6 +76,7 @@ class SqliteStore:
             mountinfo=mountinfo,
         )
         self.board = SqliteBoard(self._connections, self._owner, lease_ms)
+        self.alerts = SqliteClaims(self._connections)
         self._known = Known()
         self._last_commit_ms = 0
         try:
