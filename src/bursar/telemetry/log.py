@@ -3,7 +3,8 @@
 Decides which event is worth which level and what each line says; which providers' costs and tokens are logged is told
 to it. Never writes prompts, replies or keys, and nothing that could break out of its line: every value that is not
 plain ASCII of one word is quoted and escaped as JSON, and cut at `VALUE_CHARACTERS_MAX`. The same fields stand on the
-log record as `bursar`, a dict, for handlers that write JSON. Amounts are USD with nine decimals, or `unknown`.
+log record as `bursar`, a dict, for handlers that write JSON (`jsonlog`), with the attempt's id and its key's
+name at the gateway. Amounts are USD with nine decimals, or `unknown`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.:/@+-]+")
 _NANO_PER_USD = 10**9
 
 Fields = Mapping[str, object]
+# What happened to an attempt.
+Attempt = CallEnded | AttemptFailed | CostWarned
 
 OVERDRAWN = (
     "These budgets stand above their limit: a provider billed more than the bound, or a limit was lowered. Calls under "
@@ -91,12 +94,12 @@ class CallLog:
             case CallEnded():
                 self._ended(event)
             case AttemptFailed():
-                self._write(logging.WARNING, "attempt_failed", _of_failure(event))
+                self._write(logging.WARNING, "attempt_failed", _of_failure(event), event)
             case CallRefused():
                 self._write(logging.INFO, "call_refused", _of_refusal(event))
             case CostWarned(fact, threshold_nano_usd):
                 fields = {**_call(CallEnded(fact)), **_cost(CallEnded(fact)), "threshold_nano_usd": threshold_nano_usd}
-                self._write(logging.WARNING, "cost_warned", fields)
+                self._write(logging.WARNING, "cost_warned", fields, event)
             case BudgetOverdrawn(call_id, budgets):
                 named = {"call": call_id, "budgets": ",".join(budgets), "meaning": OVERDRAWN}
                 self._write(logging.ERROR, "budget_overdrawn", named)
@@ -111,14 +114,16 @@ class CallLog:
     def _ended(self, event: CallEnded) -> None:
         provider = event.fact.provider
         if not event.settled:
-            self._write(logging.WARNING, "call_unsettled", {**_call(event), **_cost(event), "meaning": UNSETTLED})
+            self._write(
+                logging.WARNING, "call_unsettled", {**_call(event), **_cost(event), "meaning": UNSETTLED}, event
+            )
         fields: dict[str, object] = {}
         if provider in self._costs:
             fields.update(_cost(event))
         if provider in self._token_usage:
             fields.update(_tokens(event))
         if fields:
-            self._write(logging.INFO, "call_ended", {**_call(event), **fields})
+            self._write(logging.INFO, "call_ended", {**_call(event), **fields}, event)
 
     def _limit_beyond_provider(self, event: LimitBeyondProvider) -> None:
         said = (event.limit, event.allowed)
@@ -127,9 +132,10 @@ class CallLog:
             fields = {"provider": event.provider, "limit": event.limit, "allowed": event.allowed, "meaning": BEYOND}
             self._write(logging.WARNING, "limit_beyond_provider", fields)
 
-    def _write(self, level: int, event: str, fields: Fields) -> None:
+    def _write(self, level: int, event: str, fields: Fields, of: Attempt | None = None) -> None:
         if self._logger.isEnabledFor(level):
-            self._logger.log(level, "%s", record_line(event, fields), extra={"bursar": {"event": event, **fields}})
+            kept = {"event": event, **fields, **({} if of is None else _whose(of))}
+            self._logger.log(level, "%s", record_line(event, fields), extra={"bursar": kept})
 
 
 def record_line(event: str, fields: Fields) -> str:
@@ -176,6 +182,12 @@ def _call(event: CallEnded) -> Fields:
         "duration_ms": fact.duration_ms,
         "first_token_ms": fact.first_token_ms,
     }
+
+
+def _whose(of: Attempt) -> Fields:
+    """The attempt's id; at the gateway the name of the caller's key, which a key of a provider does not have."""
+    scopes = of.fact.scopes
+    return {"attempt_id": of.fact.attempt_id, "key": scopes["key"] if "provider_key" in scopes else ""}
 
 
 def _cost(event: CallEnded) -> Fields:
