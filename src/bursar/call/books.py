@@ -25,6 +25,7 @@ from bursar.wire.rate_headers import Observation
 if TYPE_CHECKING:
     from bursar.call.alerts import AlertClaims
     from bursar.call.breakers import BreakerBoard
+    from bursar.call.keyring import Keyring
 
 Ending = Literal["ok", "error", "aborted", "interrupted", "cancelled", "not_sent", "expired"]
 
@@ -249,6 +250,10 @@ class Store(Protocol):
     @property
     def board(self) -> BreakerBoard:
         """Where processes that use these books post their circuit breakers."""
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keys of those who call through the gateway."""
 
     @property
     def alerts(self) -> AlertClaims:

@@ -39,18 +39,18 @@ def _scarcest(found: Iterable[Observation]) -> ObservedMeter:
     return "requests" if scarcest is None else scarcest.meter
 
 
-def limits_observed(allowances: Iterable[Allowance], provider: str, *, keys: int = 1) -> bool:
+def limits_observed(allowances: Iterable[Allowance], provider: str, *, keys: int = 1, key: str = "key") -> bool:
     """Whether answers of this provider can correct any of these: a limit of its own, or of a model or key of it.
 
     keys: how many keys it is called with. Each has limits of its own at the provider, so with several only limits that
-    tell keys apart follow them: what one key has used up must not keep the others waiting.
+    tell keys apart follow them: what one key has used up must not keep the others waiting. key: the scope that has it.
     """
     for allowance in allowances:
         only = dict(allowance.only)
-        if not closeness(allowance) or only.get("provider", provider) != provider:
+        if not closeness(allowance, key) or only.get("provider", provider) != provider:
             continue
         if only.get("model", f"{provider}/").split("/")[0] != provider:
             continue
-        if keys == 1 or allowance.each == "key" or "key" in only:
+        if keys == 1 or allowance.each == key or key in only:
             return True
     return False

@@ -11,18 +11,22 @@ from typing import Any
 
 from bursar.errors import InvalidRequestError
 from bursar.rules.money import nano_of
+from bursar.rules.observing import PROVIDER_KEY
 
 __all__ = ["Asked", "milliseconds", "nano_usd_of", "scope", "scopes_of"]
 
 # What scopes call themselves; a tag of such a name would count for the wrong allowance.
-RESERVED = frozenset({"provider", "model", "key", "user", "session"})
+RESERVED = frozenset({"provider", "model", "key", PROVIDER_KEY, "user", "session"})
 TAGS_MAX = 32
 SCOPE_CHARACTERS_MAX = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How a caller governs one call. Money is given in USD, times in seconds; fallbacks are names of models."""
+    """How a caller governs one call. Money is given in USD, times in seconds; fallbacks are names of models.
+
+    key: the name of the caller's own key, where it asks with one (at the gateway).
+    """
 
     model: str | None = None
     max_cost_usd: Any = None
@@ -33,14 +37,19 @@ class Asked:
     session: str | None = None
     extra_headers: Mapping[str, str] | None = None
     fallbacks: Sequence[str] | None = None
+    key: str | None = None
 
 
 def scopes_of(asked: Asked, provider: str, model: str, key: str, tags: Mapping[str, str]) -> dict[str, str]:
     """What a call is counted under: who serves it, with which key, for whom, and the tags of the program and the call.
 
-    key: a name for the key, never the key. Raises InvalidRequestError.
+    key: a name for the provider's key, never the key. Where the caller has a key of its own, that one is the scope
+    "key", and the provider's is "provider_key". Raises InvalidRequestError.
     """
     scopes = {"provider": provider, "model": f"{provider}/{model}", "key": key}
+    if asked.key is not None:
+        scopes["key"] = scope("key", asked.key)
+        scopes[PROVIDER_KEY] = key
     if asked.user is not None:
         scopes["user"] = scope("user", asked.user)
     if asked.session is not None:

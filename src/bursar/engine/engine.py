@@ -197,7 +197,7 @@ class Engine:
             first_token_seconds=candidate.settings.first_token_timeout,
             stall_seconds=candidate.settings.stall_timeout,
             on_abort=candidate.settings.on_abort,
-            limits_observed=candidate.observes,
+            limits_observed=candidate.observes if asked.key is None else candidate.observes_callers,
         )
 
     def warm(self) -> None:

@@ -18,6 +18,7 @@ from bursar.catalog.providers import Provider, row_of
 from bursar.config import ProviderSettings
 from bursar.edges.inquiries import Source
 from bursar.rules.allowances import Allowance
+from bursar.rules.observing import PROVIDER_KEY, key_scope
 from bursar.rules.rotation import Rotation
 
 __all__ = ["Candidate", "Roster"]
@@ -25,13 +26,18 @@ __all__ = ["Candidate", "Roster"]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A provider under one of its keys. `observes`: what its answers say of its limits can correct ours."""
+    """A provider under one of its keys. key: what tells it apart in the books.
+
+    observes: what its answers say of its limits can correct ours; observes_callers: where callers have keys of their
+    own, so that limits told apart by "key" are not the provider's.
+    """
 
     settings: ProviderSettings
     row: Provider
     headers: Mapping[str, str]
     key: str
     observes: bool
+    observes_callers: bool
 
 
 class Roster:
@@ -71,7 +77,7 @@ class Roster:
 
     def source_of(self, fact: Fact) -> Source | None:
         """Where the provider's record of an attempt is kept; None where it keeps none, or nobody asks for costs."""
-        using = fact.scopes.get("key")
+        using = fact.scopes.get(key_scope(fact.scopes))
         candidates = list(self._candidates.items())
         for (provider, _), candidate in candidates:
             if provider == fact.provider and candidate.key == using:
@@ -95,7 +101,9 @@ class Roster:
         row = row_of(settings)
         # Enough to tell keys apart in the books, far too little to guess one.
         fingerprint = f"{provider}:{hashlib.sha256(key.encode()).hexdigest()[:8]}" if key else provider
-        observes = limits_observed(self._allowances, provider, keys=max(len(settings.usable_keys), 1))
-        candidate = Candidate(settings, row, headers_of(row, key, settings), fingerprint, observes)
+        keys = max(len(settings.usable_keys), 1)
+        observes = limits_observed(self._allowances, provider, keys=keys)
+        callers = limits_observed(self._allowances, provider, keys=keys, key=PROVIDER_KEY)
+        candidate = Candidate(settings, row, headers_of(row, key, settings), fingerprint, observes, callers)
         self._candidates[provider, key_name] = candidate
         return candidate

@@ -13,14 +13,28 @@ Source: DESIGN section 5; the published headers of nine providers, which refill 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bursar.rules.allowances import LEVEL_MAX, Allowance, Level
 
-# What a limit of a provider's may be told apart by; a user's or a team's share is never the provider's to say.
-_OWN = frozenset({"provider", "model", "key"})
+# The scope of the provider's key in a call whose caller has a key of its own, which is the scope "key" then.
+PROVIDER_KEY = "provider_key"
 
 
-def closeness(allowance: Allowance) -> int:
+def key_scope(scopes: Mapping[str, str]) -> str:
+    """The scope that has the provider's key of a call.
+
+    >>> key_scope({"key": "openai:0badcafe"}), key_scope({"key": "ci", "provider_key": "openai:0badcafe"})
+    ('key', 'provider_key')
+    """
+    return PROVIDER_KEY if PROVIDER_KEY in scopes else "key"
+
+
+def closeness(allowance: Allowance, key: str = "key") -> int:
     """How closely an allowance is the limit that its provider speaks of: 0 not at all, 3 of one model for one key.
+
+    key: the scope that has the provider's key (`key_scope`). A limit that is told apart by a user, a team or a caller's
+    own key is never the provider's to speak of.
 
     >>> closeness(Allowance("rpm", "requests", 500, "bucket", "minute", only=(("provider", "openai"),)))
     1
@@ -29,7 +43,7 @@ def closeness(allowance: Allowance) -> int:
     if allowance.each is not None:
         told_apart_by.add(allowance.each)
     named = bool(told_apart_by & {"provider", "model"})
-    if allowance.shape != "bucket" or not named or not told_apart_by <= _OWN:
+    if allowance.shape != "bucket" or not named or not told_apart_by <= {"provider", "model", key}:
         return 0
     return 1 + len(told_apart_by - {"provider"})
 

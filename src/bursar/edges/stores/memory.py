@@ -27,6 +27,7 @@ from bursar.edges.stores.defining import (
     topped_up,
 )
 from bursar.edges.stores.holds import Hold
+from bursar.edges.stores.keyring import MemoryKeyring
 from bursar.edges.stores.page import Page
 from bursar.edges.stores.rows import Row, fact_of
 from bursar.edges.stores.standing import Stored, counted_from_ms, standing, stored_of
@@ -42,6 +43,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.board = MemoryBoard()
         self.alerts = MemoryClaims()
+        self.keyring = MemoryKeyring()
         self._lock = threading.RLock()
         self._defined: dict[str, Defined] = {}
         self._bindings = Bindings()

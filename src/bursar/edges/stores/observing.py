@@ -14,7 +14,7 @@ from bursar.call.books import Claim, Fact
 from bursar.edges.stores.holds import Hold
 from bursar.edges.stores.page import Page
 from bursar.rules.allowances import Allowance
-from bursar.rules.observing import closeness, observe, rest
+from bursar.rules.observing import closeness, key_scope, observe, rest
 from bursar.rules.windows import PERIOD_MS
 from bursar.wire.rate_headers import Observation
 
@@ -37,7 +37,7 @@ class _Limit(NamedTuple):
 
 def follow(page: Page, hold: Hold, fact: Fact, observed: Sequence[Observation]) -> tuple[Beyond, ...]:
     """Correct the levels that `hold` claims by what the provider said; the limits of ours that are beyond its own."""
-    limits = _limits(page, hold.claims)
+    limits = _limits(page, hold.claims, key_scope(fact.scopes))
     counted_ms = fact.ended_ms - fact.duration_ms + DELAYS_MS
     age_ms = max(page.now_ms - counted_ms, 0)
     beyond: list[Beyond] = []
@@ -54,11 +54,11 @@ def follow(page: Page, hold: Hold, fact: Fact, observed: Sequence[Observation]) 
     return tuple(beyond)
 
 
-def _limits(page: Page, claims: Iterable[Claim]) -> list[_Limit]:
+def _limits(page: Page, claims: Iterable[Claim], key: str) -> list[_Limit]:
     found = []
     for claim in claims:
         allowance = page.bindings.by_name.get(claim.allowance)
-        close = 0 if allowance is None else closeness(allowance)
+        close = 0 if allowance is None else closeness(allowance, key)
         if allowance is not None and close:
             found.append(_Limit(close, allowance, claim))
     return found

@@ -3,8 +3,8 @@
 holds: attempts in flight. levels: what every allowance has spent and holds, by subject and window. ledger: one row an
 attempt that ended. openings: what pruning has folded, so that no sum ever changes. allowances: the definitions; every
 change of one raises `books.definitions`, by which a process knows whether what it remembers of them is still true.
-breakers: what living processes have posted of their circuit breakers; alerts: what people were told; both no part of
-the books.
+breakers: what living processes have posted of their circuit breakers; alerts: what people were told; keys, teams: who
+may call through the gateway; refusals: calls that were not sent. These are no part of the books.
 """
 
 from __future__ import annotations
@@ -66,6 +66,43 @@ CREATE TABLE IF NOT EXISTS alerts (
     amount INTEGER NOT NULL,
     PRIMARY KEY (kind, name, subject, step)
 ) WITHOUT ROWID
+"""
+
+_REFUSALS = f"""
+CREATE TABLE IF NOT EXISTS refusals (
+    call_id TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    {_ACCOUNTS},
+    asked_provider TEXT NOT NULL,
+    asked_model TEXT NOT NULL,
+    code TEXT NOT NULL,
+    message TEXT NOT NULL,
+    wait_ms INTEGER NOT NULL,
+    binding TEXT NOT NULL,
+    final INTEGER NOT NULL,
+    PRIMARY KEY (call_id, place)
+) WITHOUT ROWID
+"""
+
+# A key's version is the keyring's at its last change: a process reads again only what is newer than what it knows.
+_KEYRING = """
+CREATE TABLE IF NOT EXISTS keyring (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL);
+INSERT OR IGNORE INTO keyring VALUES (1, 0);
+CREATE TABLE IF NOT EXISTS keys (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    version INTEGER NOT NULL,
+    body TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS keys_version ON keys (version);
+CREATE TABLE IF NOT EXISTS key_digests (digest TEXT PRIMARY KEY, id TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS key_digests_id ON key_digests (id);
+CREATE TABLE IF NOT EXISTS teams (
+    name TEXT PRIMARY KEY,
+    organisation TEXT NOT NULL,
+    created_ms INTEGER NOT NULL
+) WITHOUT ROWID;
 """
 
 # Column names of this package are all that is put into it.
@@ -150,8 +187,8 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
     if ours and version == SCHEMA_VERSION:
-        connection.execute(_BOARD)
-        connection.execute(_CLAIMS)
+        for statement in _beside():
+            connection.execute(statement)
         return
     if ours:
         raise StoreUnavailableError(
@@ -160,8 +197,13 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
         )
     if version or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         raise StoreUnavailableError(f"{path} is a database of something else than Bursar: name another file")
-    for statement in (*_statements(_TABLES), _BOARD, _CLAIMS):
+    for statement in (*_statements(_TABLES), *_beside()):
         connection.execute(statement)
+
+
+def _beside() -> list[str]:
+    """What makes the tables that are no part of the books, where they are missing."""
+    return [_BOARD, _CLAIMS, _REFUSALS, *_statements(_KEYRING)]
 
 
 def _statements(script: str) -> list[str]:
