@@ -25,6 +25,7 @@ from bursar.wire.rate_headers import Observation
 if TYPE_CHECKING:
     from bursar.call.alerts import AlertClaims
     from bursar.call.breakers import BreakerBoard
+    from bursar.call.history import History
     from bursar.call.keyring import Keyring
 
 Ending = Literal["ok", "error", "aborted", "interrupted", "cancelled", "not_sent", "expired"]
@@ -258,6 +259,10 @@ class Store(Protocol):
     @property
     def alerts(self) -> AlertClaims:
         """Where processes that use these books agree on who tells people of what."""
+
+    @property
+    def history(self) -> History:
+        """Calls as they are found again, those that were refused as well."""
 
     def transact(self, operations: Sequence[Operation], clock: Callable[[], int]) -> list[Outcome]:
         """Apply all operations in one durable transaction, in order. `clock` is read once the lock is held.

@@ -5,8 +5,8 @@ No event carries prompt or reply text, or a key.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from msgspec import Struct
 
@@ -36,14 +36,31 @@ class AttemptFailed(Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
+class CandidateRefused:
+    """A candidate of a call was not asked, one of several: a budget, a limit or its breaker refused it.
+
+    place: its number within the call. scopes: what the call is counted under there.
+    """
+
+    call_id: str
+    place: int
+    provider: str
+    model: str
+    error: BursarError
+    wait_ms: int
+    scopes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class CallRefused:
-    """A call was refused before anything was sent."""
+    """A call was refused before anything was sent. scopes: what it would have been counted under."""
 
     call_id: str
     provider: str
     model: str
     error: BursarError
     wait_ms: int
+    scopes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +132,7 @@ class BreakerChanged:
 Event = (
     CallEnded
     | AttemptFailed
+    | CandidateRefused
     | CallRefused
     | CallFailed
     | BudgetOverdrawn

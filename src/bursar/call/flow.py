@@ -38,6 +38,7 @@ from bursar.call.events import (
     CallEnded,
     CallFailed,
     CallRefused,
+    CandidateRefused,
     CostWarned,
     LimitBeyondProvider,
     Observer,
@@ -86,6 +87,8 @@ def govern(route: Route, caller: Caller, clock: Callable[[], int], observe: Obse
         failures.append(ended)
         charged_nano_usd = sum([one.fact.charged_nano_usd for one in failures if one.fact is not None])
         step = None if caller.gone else route.after(ended, charged_nano_usd)
+        if ended.fact is None and (step is not None or len(failures) > 1):
+            observe(_refused(ended, clock))
         if step is None:
             raise _final(failures, observe, clock)
         if ended.fact is not None:
@@ -227,6 +230,13 @@ def _alarm(plan: Plan, ended: Ended, observe: Observer) -> None:
         observe(LimitBeyondProvider(plan.call_id, plan.provider.name, limit, allowed))
 
 
+def _refused(failure: Failure, clock: Callable[[], int]) -> CandidateRefused:
+    """What those who watch are told of a candidate that was not asked."""
+    plan, error = failure.plan, failure.error
+    wait_ms = clock() - plan.start_ms
+    return CandidateRefused(plan.call_id, plan.attempt, plan.provider.name, plan.model, error, wait_ms, plan.scopes)
+
+
 def _final(failures: list[Failure], observe: Observer, clock: Callable[[], int]) -> BursarError:
     """The error of a call that nobody answered: the last of a provider, else our own first refusal.
 
@@ -246,7 +256,8 @@ def _final(failures: list[Failure], observe: Observer, clock: Callable[[], int])
     if asked:
         observe(CallFailed(plan.call_id, plan.provider.name, plan.model, error))
     else:
-        observe(CallRefused(plan.call_id, plan.provider.name, plan.model, error, clock() - plan.start_ms))
+        wait_ms = clock() - plan.start_ms
+        observe(CallRefused(plan.call_id, plan.provider.name, plan.model, error, wait_ms, plan.scopes))
     return error
 
 
