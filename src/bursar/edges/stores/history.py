@@ -26,9 +26,10 @@ _BEYOND = "~"
 
 _FIELDS = ("call_id", "place", "at_ms", *DIMENSIONS, "tags", "asked_provider", "asked_model", "code", "message",
            "wait_ms", "binding", "final")  # fmt: skip
-_RECORD = f"INSERT OR IGNORE INTO refusals VALUES ({', '.join('?' * len(_FIELDS))})"
+_RECORD = f"INSERT OR IGNORE INTO refusals VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608 - question marks
 _FORGET = """
-DELETE FROM refusals WHERE at_ms < ?1 OR call_id <= (SELECT call_id FROM refusals ORDER BY call_id DESC LIMIT 1 OFFSET ?2)
+DELETE FROM refusals
+WHERE at_ms < ?1 OR call_id <= (SELECT call_id FROM refusals ORDER BY call_id DESC LIMIT 1 OFFSET ?2)
 """
 
 
@@ -127,7 +128,7 @@ def _common(query: CallQuery, values: dict[str, Any], time: str, key: str) -> It
             yield f'"{dimension}" = {_bind(value, values)}'
         else:
             tag = _bind(dimension, values)
-            yield f"(SELECT value FROM json_each(tags) WHERE key = {tag}) = {_bind(value, values)}"
+            yield f"(SELECT value FROM json_each(tags) WHERE key = {tag}) = {_bind(value, values)}"  # noqa: S608 - names
 
 
 def _bind(value: Any, values: dict[str, Any]) -> str:

@@ -26,6 +26,7 @@ from bursar.edges.stores.defining import (
     restart,
     topped_up,
 )
+from bursar.edges.stores.history import MemoryHistory
 from bursar.edges.stores.holds import Hold
 from bursar.edges.stores.keyring import MemoryKeyring
 from bursar.edges.stores.page import Page
@@ -43,6 +44,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.board = MemoryBoard()
         self.alerts = MemoryClaims()
+        self.history = MemoryHistory(self._ledger)
         self.keyring = MemoryKeyring()
         self._lock = threading.RLock()
         self._defined: dict[str, Defined] = {}
@@ -160,6 +162,10 @@ class MemoryStore:
     def close(self) -> None:
         """Refuse further use. What the books say is gone with the store."""
         self._closed = True
+
+    def _ledger(self) -> list[Row]:
+        with self._open():
+            return list(self._rows.values())
 
     def _open(self) -> threading.RLock:
         if self._closed:

@@ -21,6 +21,7 @@ from bursar.edges.stores.connections import Connections
 from bursar.edges.stores.defining import plan, plan_one, plan_removal, topped_up
 from bursar.edges.stores.definitions import Known
 from bursar.edges.stores.filesystems import MOUNTINFO
+from bursar.edges.stores.history import SqliteHistory
 from bursar.edges.stores.keyring import SqliteKeyring
 from bursar.edges.stores.locks import Locking, locking_for
 from bursar.edges.stores.owners import Owner
@@ -78,6 +79,7 @@ class SqliteStore:
         )
         self.board = SqliteBoard(self._connections, self._owner, lease_ms)
         self.alerts = SqliteClaims(self._connections)
+        self.history = SqliteHistory(self._connections)
         self.keyring = SqliteKeyring(self._connections)
         self._known = Known()
         self._last_commit_ms = 0
