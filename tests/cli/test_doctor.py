@@ -88,9 +88,9 @@ def test_a_key_with_a_line_end_in_it(bursar: Bursar, monkeypatch: pytest.MonkeyP
 def test_a_bad_file_and_a_contradiction(bursar: Bursar, folder: Path) -> None:
     (folder / "bursar.yaml").write_text("mdoe: enforce\n")
     assert "did you mean mode?" in found(findings(bursar, code=1), "error", "configuration")
-    (folder / "bursar.yaml").write_text("mode: observe\nbudgets: {all: {usd: 1, per: day, alert_at: [150%]}}\n")
+    (folder / "bursar.yaml").write_text("mode: observe\nbudgets: {all: {usd: 1, per: day, each: usr}}\n")
     rows = findings(bursar)
-    assert "line 2: budgets.all.alert_at" in found(rows, "warning", "configuration")
+    assert "line 2: budgets.all.each" in found(rows, "warning", "configuration")
     assert "refuses nothing" in found(rows, "warning", "budgets")
 
 

@@ -127,7 +127,8 @@ CASES = [
         ("warning", "routes.a.on_content", 4, "no other candidate to ask"),
     ),
     ("llm:\n  active: groq", ("warning", "llm.active", 2, "groq has no key")),
-    ("alerts:\n  webhook: ${HOOK}", ("note", "alerts.webhook", 2, "alerts are not sent yet")),
+    ("alerts:\n  webhook: ${HOOK}", ("warning", "alerts.webhook", 2, "alerts go to the log alone")),
+    ("alerts:\n  form: slack", ("warning", "alerts.form", 2, "no alerts.webhook")),
     ("prices:\n  openai/x: {from: 2027-01-01, input: 1}", ("note", "prices.openai/x", 2, "not used before that date")),
     ("queue:\n  fair_by: teams", ("warning", "queue.fair_by", 2, "did you mean team?")),
     ("max_wait_seconds: 0\nqueue:\n  length: 5", ("note", "queue.length", 3, "only calls that ask for it wait")),
@@ -254,3 +255,16 @@ def test_a_price_of_ones_own_for_one_side_only(tmp_path: Path, prices: str, miss
     # An embedding has one side, and of what no list has nobody knows.
     one_sided = "prices: {openai/text-embedding-3-small: {input: 0.02}, openai/mine: {input: 1}}"
     assert findings(tmp_path, one_sided) == []
+
+
+@pytest.mark.parametrize("address", ["hooks.example/x", "file:///etc/passwd", "ftp://hooks.example"])
+def test_alerts_go_to_an_address_of_http_and_nothing_repeats_one(address: str) -> None:
+    with pytest.raises(ConfigError, match="begins with http") as raised:
+        load({"alerts": {"webhook": "${HOOK}"}}, environ={"HOOK": address}, books="memory:")
+    assert address not in str(raised.value)
+
+
+def test_an_observed_budget_can_be_passed_and_told_of() -> None:
+    budgets = {"a": {"usd": 1, "per": "day", "mode": "observe", "alert_at": ["150%"]}}
+    settings = load({"budgets": budgets}, environ={}, books="memory:")
+    assert [finding for finding in contradictions(settings) if finding.key.endswith("alert_at")] == []

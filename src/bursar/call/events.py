@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from msgspec import Struct
 
@@ -129,6 +130,33 @@ class BreakerChanged:
     opened: int = 0
 
 
+AlertKind = Literal["budget", "budget_overdrawn", "breaker_opened", "billed_beyond_bound"]
+Severity = Literal["info", "warning", "critical"]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRaised:
+    """What people are to be told, said once by all processes that share the books.
+
+    id: unique, so that whoever hears of it twice can know. name: the budget, or provider/model. subject: whose part
+    of the budget, "" for all. percent: the share of the budget that was reached, 0 for other kinds. balance: where
+    the budget stands. refused: a call was refused because what is left does not carry it.
+    message: a sentence for people, with the numbers.
+    """
+
+    id: str
+    kind: AlertKind
+    severity: Severity
+    at_ms: int
+    name: str
+    message: str
+    subject: str = ""
+    percent: int = 0
+    balance: Balance | None = None
+    refused: bool = False
+    call_id: str = ""
+
+
 Event = (
     CallEnded
     | AttemptFailed
@@ -140,6 +168,7 @@ Event = (
     | HoldsExpired
     | LimitBeyondProvider
     | BreakerChanged
+    | AlertRaised
 )
 Observer = Callable[[Event], None]
 

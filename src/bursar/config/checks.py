@@ -165,7 +165,7 @@ def path_of(allowance: Allowance) -> str:
 def _allowance(settings: Settings, allowance: Allowance, find: Find) -> None:
     path = path_of(allowance)
     for share in allowance.alert_at:
-        if share > 100:
+        if share > 100 and allowance.enforced:
             find("warning", f"{path}.alert_at", f"a budget is never passed, so the alert at {share}% can never fire")
     if settings.mode == "observe" and f"{path}.mode" in settings.places and path.startswith(("budgets", "limits")):
         find("warning", f"{path}.mode", "the whole file is set to observe: nothing is refused, whatever stands here")
@@ -216,11 +216,7 @@ def _whole(settings: Settings, find: Find) -> None:
             find("warning", f"routes.{name}.on_content", "this route has no other candidate to ask")
     if settings.active and not settings.providers[settings.active].has_key:
         find("warning", "llm.active", f"{settings.active} has no key: bare model names will fail")
-    webhook = settings.alerts.webhook
-    if webhook is not None and not webhook.named:
-        find("note", "alerts.webhook", f"{webhook.reference} is not set, and alerts are not sent yet")
-    if any(allowance.alert_at for allowance in settings.allowances):
-        find("note", "alerts.webhook", "alert_at has no effect yet")
+    _alerts(settings, find)
     waiting = [path for path in settings.places if path.startswith("queue.")]
     if waiting and not settings.max_wait_seconds:
         find("note", waiting[0], "max_wait_seconds is 0: only calls that ask for it wait")
@@ -231,6 +227,17 @@ def _whole(settings: Settings, find: Find) -> None:
     local = settings.gateway.host in ("127.0.0.1", "::1", "localhost")
     if not local:
         find("note", "gateway.host", f"{settings.gateway.host} is reachable from other machines")
+
+
+def _alerts(settings: Settings, find: Find) -> None:
+    webhook = settings.alerts.webhook
+    if webhook is None:
+        if settings.alerts.form is not None:
+            find("warning", "alerts.form", "there is no alerts.webhook that alerts could be posted to")
+    elif not webhook.named:
+        find("warning", "alerts.webhook", f"{webhook.reference} is not set: alerts go to the log alone")
+    elif webhook.fetched and urlsplit(webhook.reveal("alerts.webhook")).scheme not in ("http", "https"):
+        find("error", "alerts.webhook", "what it names is no address that begins with http:// or https://")
 
 
 def _prices(settings: Settings, today: date, find: Find) -> None:

@@ -16,7 +16,7 @@ from bursar.config.credentials import Credential
 from bursar.config.kinds import Choice, Kind, Percent, Seconds, Share, Text, Truth, Usd, Whole
 from bursar.config.preferences import Preferences
 from bursar.config.several_keys import Keys
-from bursar.config.tree import AfterFirstToken, OnContent
+from bursar.config.tree import AfterFirstToken, AlertForm, MetricsAccess, OnContent
 from bursar.rules.windows import PERIODS
 
 # Above these, capacity x period is beyond what a bucket counts exactly (2**53), or no connection table holds it.
@@ -170,7 +170,8 @@ BUDGET_KEYS = (
         "rules.allowances"),
     Key("rolling", Truth(), "the last hour, day, ... instead of the calendar's", "rules.windows"),
     Key("mode", Choice(("enforce", "observe")), "observe counts and refuses nothing", "rules.allowances"),
-    Key("alert_at", Percents(1_000), "shares of the budget at which an alert is due", "telemetry.log"),
+    Key("alert_at", Percents(1_000), "shares of the budget at which an alert is due, once a window each",
+        "edges.alerting"),
 )  # fmt: skip
 
 LIMIT_KEYS = (
@@ -202,10 +203,15 @@ RETENTION_KEYS = (
     Key("prompts", Days({"never": 0, "forever": None}), "never: prompts are not stored", "edges.stores",
         "prompts_days"),
 )  # fmt: skip
-ALERT_KEYS = (Key("webhook", Credential(), "where alerts are posted", "telemetry.alerts"),)
+ALERT_KEYS = (
+    Key("webhook", Credential(), "the http or https address that alerts are posted to", "edges.webhook"),
+    Key("form", Choice(get_args(AlertForm)), "how they are written", "telemetry.alerts"),
+)
 GATEWAY_KEYS = (
     Key("host", Text("a host name or address", r"[A-Za-z0-9_.:\[\]-]+"), "the address to listen on", "gateway"),
     Key("port", Whole(0, 65_535), "the port to listen on", "gateway"),
+    Key("metrics", Choice(get_args(MetricsAccess)), "who may read /metrics: keys of the role view, or anybody",
+        "gateway.metrics"),
 )
 
 QUEUE_KEYS = (

@@ -25,6 +25,8 @@ from bursar.rules.retries import RetryPolicy
 
 Mode = Literal["enforce", "observe"]
 OnContent = Literal["stop", "next"]
+AlertForm = Literal["json", "slack"]
+MetricsAccess = Literal["keyed", "open"]
 AfterFirstToken = Literal["never", "continue", "restart"]
 # How the key is called that stands at api_key, among several.
 ONE_KEY = "api_key"
@@ -272,9 +274,10 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Alerts:
-    """Where alerts go. The address is a secret: whoever knows it can post there."""
+    """Where alerts go. The address is a secret: whoever knows it can post there. form: None for that of its host."""
 
     webhook: Secret | None = None
+    form: AlertForm | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +286,7 @@ class Gateway:
 
     host: str = "127.0.0.1"
     port: int = 8000
+    metrics: MetricsAccess = "keyed"
 
 
 @dataclass(frozen=True, slots=True)

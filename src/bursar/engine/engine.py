@@ -30,6 +30,7 @@ from bursar.edges.breakers import Breakers
 from bursar.edges.http.pool import PoolLimits
 from bursar.edges.inquiries import Inquiries
 from bursar.edges.teller import Teller, steady_ms
+from bursar.engine.alarms import Alarms
 from bursar.engine.asked import Asked, milliseconds, nano_usd_of, scope, scopes_of
 from bursar.engine.bounding import Lessons, bounded
 from bursar.engine.ids import Ids
@@ -271,6 +272,7 @@ class Engine:
         """Ask once more for records that are due, flush the teller and close the books."""
         self._inquiries.close()
         self.teller.close()
+        self.alarms.close()
         self.breakers.close()
         self.store.close()
 
@@ -297,7 +299,9 @@ class Engine:
             PerformanceMonitor, providers={given.name for given in providers if given.enable_metrics}
         )
         self._inquiries = Inquiries(self._roster.source_of, self._correct)
-        self._observers += [CallLog(costs=costs, token_usage=token_usage), self._statistics, self._inquiries]
+        self.alarms = Alarms(self.settings, self.store, self.clock, self.observe)
+        log = CallLog(costs=costs, token_usage=token_usage)
+        self._observers += [log, self._statistics, self._inquiries, self.alarms.watch]
         for given in providers:
             for path, problem in unknown_preferences(given):
                 logging.getLogger("bursar").warning("%s: %s", path, problem)

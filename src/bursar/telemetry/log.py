@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from bursar.call.events import (
+    AlertRaised,
     AttemptFailed,
     BreakerChanged,
     BudgetOverdrawn,
@@ -69,6 +70,8 @@ _BREAKER = {
     "closed": ("breaker_closed", logging.INFO),
 }
 
+_SEVERITY = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.ERROR}
+
 
 class CallLog:
     """An observer that writes events to a logger.
@@ -77,7 +80,8 @@ class CallLog:
     `log_token_usage` of the configuration). Refusals: INFO. An attempt that failed although its call goes on, with
     what comes next; a call beyond its `cost_warning_threshold`, one that the
     books do not have yet, holds that expired, a limit beyond the provider's own (once), and a circuit breaker that
-    opened: WARNING; one that closed: INFO. A budget above its limit: ERROR.
+    opened: WARNING; one that closed: INFO. A budget above its limit: ERROR. An alert of a budget, or of a bill beyond
+    the bound: INFO, WARNING or ERROR, by its severity.
     """
 
     def __init__(
@@ -110,6 +114,8 @@ class CallLog:
             case BreakerChanged():
                 name, level = _BREAKER[event.state]
                 self._write(level, name, _of_breaker(event))
+            case AlertRaised():
+                self._alert(event)
 
     def _ended(self, event: CallEnded) -> None:
         provider = event.fact.provider
@@ -131,6 +137,11 @@ class CallLog:
             self._beyond.add(said)
             fields = {"provider": event.provider, "limit": event.limit, "allowed": event.allowed, "meaning": BEYOND}
             self._write(logging.WARNING, "limit_beyond_provider", fields)
+
+    def _alert(self, event: AlertRaised) -> None:
+        """What has a line of its own already, in each process that it happens in, needs no other."""
+        if event.kind in ("budget", "billed_beyond_bound"):
+            self._write(_SEVERITY[event.severity], "alert", _of_alert(event))
 
     def _write(self, level: int, event: str, fields: Fields, of: Attempt | None = None) -> None:
         if self._logger.isEnabledFor(level):
@@ -241,6 +252,26 @@ def _of_expiry(attempts: tuple[tuple[str, int], ...]) -> Fields:
         "charged_nano_usd": sum(charged for _, charged in attempts),
         "attempts": ", ".join(named + more),
         "meaning": EXPIRED,
+    }
+
+
+def _of_alert(event: AlertRaised) -> Fields:
+    balance = event.balance
+    standing: dict[str, object] = {}
+    if balance is not None:
+        standing = {
+            "spent_nano_usd": balance.spent,
+            "held_nano_usd": balance.held,
+            "limit_nano_usd": balance.limit,
+        }
+    return {
+        "call": event.call_id,
+        "kind": event.kind,
+        "name": event.name,
+        "subject": event.subject,
+        "percent": event.percent or None,
+        **standing,
+        "message": event.message,
     }
 
 
