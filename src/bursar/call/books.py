@@ -282,6 +282,9 @@ class Store(Protocol):
     def put_allowance(self, allowance: Allowance, clock: Callable[[], int]) -> None:
         """Make or change one definition, as its source. ConfigError when a file defines that name: it says where."""
 
+    def remove_allowance(self, name: str, clock: Callable[[], int]) -> None:
+        """Remove one definition. ConfigError where there is none, and where a file in use or a program defines it."""
+
     def balances(self, now_ms: int, *, names: Sequence[str] = (), subject: str | None = None) -> list[Balance]:
         """Where every allowance stands in its current window, one row a subject that has been seen."""
 
