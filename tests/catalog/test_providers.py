@@ -57,6 +57,10 @@ def test_what_differs_from_the_others() -> None:
     ]
     assert [name for name, row in known_rows().items() if row.reports_cost] == ["openrouter", "xai"]
     assert [name for name, row in known_rows().items() if row.cancel_stops_billing] == ["openrouter"]
+    assert {name: row.prefill for name, row in known_rows().items() if row.prefill} == {
+        "openrouter": "plain", "anthropic": "plain", "groq": "plain", "mistral": "prefix", "ollama": "plain",
+        "vllm": "continue_final_message",
+    }  # fmt: skip
     assert [name for name, row in known_rows().items() if not row.refunds] == ["openai", "azure", "cerebras"]
     assert [name for name, row in known_rows().items() if row.auth != "bearer"] == ["azure", "anthropic"]
     assert provider_row("gemini").key_variables == ("GEMINI_API_KEY", "GOOGLE_API_KEY")
@@ -91,6 +95,7 @@ class Said:
     reports_cost: bool = True
     bills_errors: bool = True
     cancel_stops_billing: bool = True
+    prefill: str = "plain"
 
 
 def test_what_the_settings_say_wins_over_the_row() -> None:

@@ -34,6 +34,7 @@ def mine(tmp_path: Path, text: str) -> ProviderSettings:
         ("reports_cost", "true", True),
         ("bills_errors", "true", True),
         ("cancel_stops_billing", "true", True),
+        ("prefill", "continue_final_message", "continue_final_message"),
     ],
 )
 def test_every_column_can_be_said_otherwise(tmp_path: Path, key: str, text: str, value: Any) -> None:

@@ -21,6 +21,7 @@ from bursar.errors import (
 )
 from bursar.rules.retries import Problem, RetryPolicy
 from bursar.rules.routes import Candidate
+from bursar.wire.continuing import Said
 from tests.call.scripted import plan_of
 from tests.telemetry.facts import fact_of
 
@@ -52,7 +53,7 @@ class Way:
         )
         self.plan = self.route.first()
 
-    def made_plan(self, index: int, attempt: int, charged_nano_usd: int) -> Plan:
+    def made_plan(self, index: int, attempt: int, charged_nano_usd: int, said: Said | None) -> Plan:
         self._make(index)
         self.made.append((index, attempt, charged_nano_usd))
         return plan_of(attempt=attempt, model=str(index))

@@ -19,6 +19,7 @@ from bursar.engine.routing import ATTEMPTS_MAX, Itinerary, Retries
 from bursar.errors import InvalidRequestError, ProviderUnavailableError
 from bursar.rules.retries import Problem, RetryPolicy
 from bursar.rules.routes import Candidate
+from bursar.wire.continuing import Said
 from tests.call.scripted import plan_of
 from tests.telemetry.facts import fact_of
 
@@ -160,7 +161,7 @@ class Trips(RuleBasedStateMachine):
             self.check_elsewhere(step)
         return step.plan
 
-    def plan(self, index: int, attempt: int, charged_nano_usd: int) -> Plan:
+    def plan(self, index: int, attempt: int, charged_nano_usd: int, said: Said | None) -> Plan:
         """The plan of a candidate, which says who it is by its model."""
         if index in self.unable:
             raise InvalidRequestError("it does not speak so")

@@ -64,8 +64,10 @@ def test_a_key_that_works_after_all_is_awake() -> None:
     keys = Rotation({"a": 5, "b": 1})
     keys.rest("a", 2_000)
     assert keys.order(0)[0] == "b"
-    keys.wake("a")
-    keys.wake("b")
+    keys.wake("b", 2_000)
+    keys.wake("a", 1_999)
+    assert keys.order(0)[0] == "b", "it rests for another reason by now"
+    keys.wake("a", 2_000)
     assert keys.order(0)[0] == "a"
 
 

@@ -63,7 +63,8 @@ ERRORS: dict[ErrorKind, type[ProviderError]] = {
 class Conclusion(Struct, frozen=True):
     """The end of an attempt: its fact for the books, its cost for the caller, and the error to raise.
 
-    observed: what the answer said of the provider's limits, where that matters.
+    observed: what the answer said of the provider's limits, where that matters. shown: what the caller has seen of a
+    stream that may be continued.
     """
 
     fact: Fact
@@ -72,6 +73,7 @@ class Conclusion(Struct, frozen=True):
     error: ProviderError | None = None
     problem: Problem | None = None
     observed: tuple[Observation, ...] = ()
+    shown: tuple[bytes, ...] = ()
 
     @property
     def health(self) -> Health:
@@ -331,6 +333,8 @@ def wire_error(problem: WireError, plan: Plan, answer: Answer | None) -> Provide
         body=answer.body[:65_536] if answer else b"",
     )
     error.retry_after_seconds = problem.retry_after_seconds
+    if problem.should_retry is not None:
+        error.retryable = problem.should_retry
     return error
 
 

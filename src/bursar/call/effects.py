@@ -58,12 +58,15 @@ class Relay(Struct, frozen=True):
     """The stream is open: its bytes go through `reader` to the caller. The flow sleeps until the stream ends.
 
     dialect: what the caller sees is in; what opens a reply in it is held back until output follows. on_abort: what to
-    do when the caller leaves: let the drain read on, or close the stream at once.
+    do when the caller leaves: let the drain read on, or close the stream at once. keeps_said: what the caller sees is
+    remembered. continues: what follows goes on where a stream before it broke off; else it begins the reply anew.
     """
 
     reader: StreamReader
     dialect: str = ""
     on_abort: OnAbort = "drain"
+    keeps_said: bool = False
+    continues: bool = False
 
 
 class Sleep(Struct, frozen=True, gc=False):
@@ -77,7 +80,7 @@ class Streamed(Struct, frozen=True):
 
     failed: the break, None when the bytes ended by themselves. first_token_ms: epoch, None when no output came, and
     the caller has seen nothing. instead: how the bytes began where no event was among them. delivered: what the caller
-    has seen of a stream that is charged by that.
+    has seen of a stream that is charged by that, or that may be continued.
     """
 
     failed: Failed | None = None

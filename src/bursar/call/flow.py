@@ -52,6 +52,7 @@ from bursar.call.route import Failure, Route
 from bursar.errors import BursarError, CircuitBreakerError, ProviderError, StreamInterruptedError
 from bursar.rules.money import UNKNOWN_COST, Cost
 from bursar.wire.dialect import Metered
+from bursar.wire.joining import Joined
 
 
 class Result(Struct, frozen=True, gc=False):
@@ -151,9 +152,14 @@ def _send(
         reader = plan.dialect.reader(plan.request)
         # A record that cannot be asked for is no reason to close a stream whose end would say what it cost.
         on_abort = "drain" if plan.on_abort == "cancel" and plan.provider.records and not request_id else plan.on_abort
-        streamed: Streamed = yield Relay(reader, plan.request.dialect, on_abort)
+        if plan.joint is not None:
+            reader = Joined(reader, plan.request.dialect, plan.joint)
+        relay = Relay(reader, plan.request.dialect, on_abort, plan.keeps_said, plan.joint is not None)
+        streamed: Streamed = yield relay
         timing = Timing(granted_ms, clock(), streamed.first_token_ms)
         conclusion = conclude_stream(plan, grant, outcome, reader.metered(), streamed, timing)
+        if plan.keeps_said and conclusion.error is not None:
+            conclusion = replace(conclusion, shown=streamed.delivered)
     elif isinstance(outcome, Answer):
         conclusion = conclude_answer(plan, grant, outcome, Timing(granted_ms, clock()))
         body = plan.dialect.reply(outcome.body) if conclusion.error is None else outcome.body
@@ -219,7 +225,7 @@ def _settle(
         return result
     if isinstance(conclusion.error, StreamInterruptedError):
         conclusion.error.reply = result
-    return Failure(plan, attach(conclusion.error, conclusion), conclusion.problem, fact)
+    return Failure(plan, attach(conclusion.error, conclusion), conclusion.problem, fact, conclusion.shown)
 
 
 def _alarm(plan: Plan, ended: Ended, observe: Observer) -> None:
@@ -238,13 +244,20 @@ def _refused(failure: Failure, clock: Callable[[], int]) -> CandidateRefused:
 
 
 def _final(failures: list[Failure], observe: Observer, clock: Callable[[], int]) -> BursarError:
-    """The error of a call that nobody answered: the last of a provider, else our own first refusal.
+    """The error of a call that nobody answered: a stream that broke off, else the last of a provider, else our own
+    first refusal.
 
     It stands for all attempts: what any of them may have sent, what all of them are charged.
     """
     asked = [failure for failure in failures if failure.fact is not None]
     failure = asked[-1] if asked else _soonest(failures)
     error = failure.error
+    begun = [one for one in asked if isinstance(one.error, StreamInterruptedError)]
+    if begun and failure is not begun[-1]:
+        # The caller has some of a reply, which is his to have, whatever became of the attempts to replace it.
+        failure, last = begun[-1], error
+        error = failure.error
+        error.__cause__ = last
     error.earlier = _earlier([one for one in failures if one is not failure])
     if isinstance(error, ProviderError):
         error.attempts = max(len(asked), 1)

@@ -14,6 +14,7 @@ from bursar.catalog.providers import OnAbort, Provider
 from bursar.errors import CircuitBreakerError
 from bursar.rules.allowances import Demand
 from bursar.wire.dialect import Dialect, Request, Target
+from bursar.wire.joining import Joint
 
 # Counting runs at 25 MB a second: this much is done in the time of a few calls, more belongs in a thread.
 BRIEF_BYTES_MAX = 65_536
@@ -81,9 +82,12 @@ class Plan(Struct, frozen=True):
     when the call began, None when its price is not known; nearest: names like one that has none.
     tracks_cost: False leaves the cost unknown (the seed's `enable_cost_tracking: false`). observes: the whole
     configuration only counts, so no output limit is imposed; observed: the budgets that only count.
+    begun_ms: when the call began, whose plan this may be one of several; 0 where it began with this one.
     start_ms, wait_until_ms, deadline_ms: epoch milliseconds; no deadline is None. attempt: the number of the first
     attempt that it makes. guard: the circuit breaker of provider and model, None for none.
     first_token_seconds, stall_seconds: how long a stream may take to its first token and between two pieces.
+    keeps_said: what the caller has seen of a stream is remembered, so that another attempt can go on from there. joint:
+    where this attempt does so, None for one that begins at the beginning.
     limits_observed: what the provider's answers say of its limits can correct ours. on_abort: what becomes of a stream
     whose caller has left.
     tightening: None where the bytes of the input are all that is known of its length. learn: takes what became of each
@@ -119,4 +123,7 @@ class Plan(Struct, frozen=True):
     first_token_seconds: float | None = None
     stall_seconds: float | None = None
     limits_observed: bool = False
+    begun_ms: int = 0
     on_abort: OnAbort = "drain"
+    keeps_said: bool = False
+    joint: Joint | None = None

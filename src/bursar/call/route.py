@@ -22,13 +22,15 @@ class Failure(Struct, frozen=True):
     """An attempt that brought no answer.
 
     problem: what went wrong at the provider, None where nothing was asked of it (refused by us, no connection free).
-    fact: what the books say of it, None where nothing was granted.
+    fact: what the books say of it, None where nothing was granted. shown: the payloads that the caller has seen of it,
+    where the plan keeps them.
     """
 
     plan: Plan
     error: BursarError
     problem: Problem | None = None
     fact: Fact | None = None
+    shown: tuple[bytes, ...] = ()
 
 
 class Step(Struct, frozen=True):

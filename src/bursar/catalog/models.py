@@ -1,4 +1,4 @@
-"""What models can do, by name: their output maximum, their context window, whether they reason or search.
+"""What models can do, by name: output maximum, context window, whether they reason, search, or continue a beginning.
 
 Decides the range of an elastic output claim and the bound of what a body only refers to. Never says what a model costs.
 A model that nothing is known of gets 4,096 output tokens, since a provider refuses a limit above its own, and the
@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 from bursar.wire.dialect import CONTEXT_TOKENS_MAX
 
 __all__ = [
-    "Reach", "context_window", "is_reasoning", "known_context", "maker_name", "output_max", "reach", "server_tools",
+    "Reach", "context_window", "is_reasoning", "known_context", "maker_name", "output_max", "prefills", "reach",
+    "server_tools",
 ]  # fmt: skip
 
 NAMES_REMEMBERED_MAX = 4_096
@@ -31,6 +32,7 @@ class _Facts:
     context_tokens: int
     reasoning: bool = False
     searches: bool = False
+    prefills: bool = True
 
 
 def output_max(provider: str, model: str) -> int:
@@ -64,6 +66,15 @@ def is_reasoning(provider: str, model: str) -> bool:
     (True, False)
     """
     return _facts(maker_name(model)).reasoning
+
+
+def prefills(model: str) -> bool:
+    """Whether a model goes on from the beginning of an answer, where its provider takes one.
+
+    >>> prefills("anthropic/claude-haiku-4-5"), prefills("claude-opus-4-6"), prefills("o3"), prefills("mine")
+    (True, False, False, True)
+    """
+    return _facts(maker_name(model)).prefills
 
 
 def server_tools(provider: str, model: str) -> tuple[str, ...]:
@@ -135,4 +146,5 @@ def _read(entry: dict[str, Any]) -> _Facts:
         entry.get("context", CONTEXT_TOKENS_MAX),
         entry.get("reasoning", False),
         entry.get("searches", False),
+        entry.get("prefills", not entry.get("reasoning", False)),
     )

@@ -13,6 +13,8 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
+from bursar.wire.dialect import Prefill
+
 __all__ = [
     "COLUMNS", "DIALECTS", "Auth", "Columns", "OnAbort", "Provider", "RateHeaders", "known_rows", "provider_row",
     "row_of",
@@ -50,6 +52,7 @@ class Provider:
     tells_kinds: its usage tells the tokens of sound and of images from those of text, where it is billed for them.
     reports_cost: its replies say what was charged. bills_errors: a status of 400 or more may be billed.
     cancel_stops_billing: closing a stream ends the bill, and a record says what it came to.
+    prefill: how it is told to go on from the last message, where that is the assistant's; "" where it cannot be.
     records, account: where it keeps a record of each request and tells what a key may spend, below `base_url`; "" for
     nowhere. price_provider: whose list prices it has, by genai-prices' name; "" for none.
     """
@@ -78,6 +81,7 @@ class Provider:
     reports_cost: bool = False
     bills_errors: bool = False
     cancel_stops_billing: bool = False
+    prefill: Prefill = ""
     records: str = ""
     account: str = ""
     price_provider: str = ""
@@ -124,6 +128,7 @@ COLUMNS = (
     "reports_cost",
     "bills_errors",
     "cancel_stops_billing",
+    "prefill",
 )
 
 

@@ -97,6 +97,8 @@ def _stream(llm: Client, call: Call, options: dict[str, Any]) -> Reply | None:
     try:
         with llm.stream(call.messages, **options) as stream:
             for delta in stream:
+                if delta.restarted:
+                    click.echo("\n[the answer broke off; it begins again]")
                 if delta.text:
                     click.echo(for_terminal(delta.text), nl=False)
                     started = True

@@ -11,6 +11,7 @@ from bursar.errors import InvalidRequestError, StreamInterruptedError
 from bursar.wire.readings import Chunk, reading_of
 
 if TYPE_CHECKING:
+    from bursar.edges.announced import Announced
     from bursar.edges.blocking import BlockingRelay
     from bursar.edges.drive import AsyncRelay
 
@@ -20,7 +21,15 @@ _NOT_OPEN = "a stream is used as a context manager: `with llm.stream(...) as str
 
 
 class Gathered:
-    """What both colours keep: the payloads seen so far, of which the whole reply is put together when it is read."""
+    """What both colours keep: the payloads seen so far, of which the whole reply is put together when it is read.
+
+    restarts: how often a reply that had broken off began anew, as `after_first_token` of a route allows: what was seen
+    of it before is void, and the first delta of the new one says so (`restarted`). continued: how often another attempt
+    went on where one had broken off.
+    """
+
+    restarts = 0
+    continued = 0
 
     def __init__(self, dialect: str) -> None:
         self._chunk = reading_of(dialect).chunk
@@ -39,15 +48,30 @@ class Gathered:
             raise InvalidRequestError("a stream is entered once: each is a request of its own")
         self._entered = True
 
-    def _first_of(self, payloads: list[bytes]) -> Chunk:
+    def _first_of(self, payloads: list[bytes], relay: Announced) -> Chunk:
         """The first delta of what has just arrived; the others wait for their turn."""
+        restarted = self._replaced(relay)
         self._seen += payloads
         if len(payloads) > 1:
             self._pending.extend(payloads[1:])
-        return self._chunk(payloads[0])
+        chunk = self._chunk(payloads[0])
+        if restarted:
+            chunk.restarted = True
+        return chunk
 
-    def _finish(self, result: Any) -> None:
-        self._reply = self._reply or Reply.of_stream(result, self._seen)
+    def _replaced(self, relay: Announced) -> bool:
+        """Whether what was seen before is void now."""
+        self.continued = relay.continued
+        if self.restarts == relay.restarts:
+            return False
+        self.restarts = relay.restarts
+        self._seen = []
+        return True
+
+    def _finish(self, relay: Announced, result: Any) -> None:
+        if self._reply is None:
+            self._replaced(relay)
+            self._reply = Reply.of_stream(result, self._seen)
 
     def _interrupted(self, error: StreamInterruptedError) -> None:
         """Give the error the partial reply, decoded."""
@@ -93,9 +117,9 @@ class Stream(Gathered):
             self._interrupted(error)
             raise
         if not payloads:
-            self._finish(relay.result)
+            self._finish(relay, relay.result)
             raise StopIteration
-        return self._first_of(payloads)
+        return self._first_of(payloads, relay)
 
 
 class AsyncStream(Gathered):
@@ -143,6 +167,6 @@ class AsyncStream(Gathered):
             self._interrupted(error)
             raise
         if not payloads:
-            self._finish(relay.result)
+            self._finish(relay, relay.result)
             raise StopAsyncIteration
-        return self._first_of(payloads)
+        return self._first_of(payloads, relay)

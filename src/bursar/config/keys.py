@@ -18,6 +18,7 @@ from bursar.config.preferences import Preferences
 from bursar.config.several_keys import Keys
 from bursar.config.tree import AfterFirstToken, AlertForm, MetricsAccess, OnContent
 from bursar.rules.windows import PERIODS
+from bursar.wire.dialect import Prefill
 
 # Above these, capacity x period is beyond what a bucket counts exactly (2**53), or no connection table holds it.
 PER_MINUTE_MAX = 10_000_000_000
@@ -95,6 +96,8 @@ PROVIDER_KEYS = (
     Key("reports_cost", Truth(), "a cost in its replies is what it charges", "call.meter"),
     Key("bills_errors", Truth(), "it may charge for a status of 400 or more", "call.meter"),
     Key("cancel_stops_billing", Truth(), "closing a stream ends its bill", "call.flow"),
+    Key("prefill", ChoiceOrNone(tuple(filter(None, get_args(Prefill)))), "how it is told to go on from an answer that "
+        "broke off: by the last message alone, by `prefix` in it, or by a flag", "wire.continuing"),
     Key("on_abort", Choice(get_args(OnAbort)), "when a caller leaves a stream: read it to its end behind the caller's "
         "back, close it and charge the bound until its record is there, or close it and charge what came", "call.flow"),
     Key("model", _MODEL, "the model of a call that names none", "client"),

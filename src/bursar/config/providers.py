@@ -96,6 +96,7 @@ def _defaults(name: str, row: Provider) -> ProviderSettings:
         reports_cost=row.reports_cost,
         bills_errors=row.bills_errors,
         cancel_stops_billing=row.cancel_stops_billing,
+        prefill=row.prefill,
         on_abort=_on_abort(row, row.cancel_stops_billing),
         max_connections=row.max_connections,
         max_keepalive=row.max_keepalive,

@@ -22,6 +22,7 @@ from bursar.rules.allowances import Allowance
 from bursar.rules.breaker import BreakerPolicy
 from bursar.rules.prices import PriceCard
 from bursar.rules.retries import RetryPolicy
+from bursar.wire.dialect import Prefill
 
 Mode = Literal["enforce", "observe"]
 OnContent = Literal["stop", "next"]
@@ -73,7 +74,7 @@ class ProviderSettings:
     key_variable: the environment variable that usually holds the key, "" where there is none.
     keys: further keys, among which calls take turns with api_key (`every_key`).
     needs_key: the provider refuses calls without a key. in_file: the configuration names it.
-    auth and what follows up to cancel_stops_billing: the columns of its row (`catalog.providers.Provider`).
+    auth and what follows up to prefill: the columns of its row (`catalog.providers.Provider`).
     on_abort: what becomes of a stream whose caller has left; by its row where the file does not say.
     deployments: its names of models -> whose prices and limits they have.
     requests_per_minute and its kin are compiled into `Settings.allowances`; here they are as given, None for no limit.
@@ -98,6 +99,7 @@ class ProviderSettings:
     reports_cost: bool = False
     bills_errors: bool = False
     cancel_stops_billing: bool = False
+    prefill: Prefill = ""
     on_abort: OnAbort = "drain"
     model: str | None = None
     deployments: Mapping[str, str] = field(default_factory=_empty)

@@ -20,26 +20,46 @@ INSTEAD_BYTES_MAX = 65_536
 
 
 class Announced:
-    """The open stream of a relay. `first_token_ms`: when its first output came, None before."""
+    """The open stream of a relay, and those of the same reply before it.
+
+    first_token_ms: when its first output came, None before. restarts: how often the caller, who had seen some of the
+    reply, was shown one that begins anew instead; continued: how often another attempt went on from there.
+    """
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
+        self.first_token_ms: int | None = None
+        self.restarts = 0
+        self.continued = 0
+        self._broke_off = False
 
     def begin(self, relay: Relay) -> None:
         """A stream is open."""
+        self._broke_off = self._broke_off or self.first_token_ms is not None
         self.effect = relay
         self.reader = relay.reader
-        self.first_token_ms: int | None = None
+        self.first_token_ms = None
         self._opens = preamble_of(relay.dialect)
         self._held: list[bytes] = []
         self._instead = bytearray()
-        self._delivered: list[bytes] | None = [] if relay.on_abort == "counted" else None
+        self._delivered: list[bytes] | None = [] if relay.keeps_said or relay.on_abort == "counted" else None
 
     def deliver(self, payloads: list[bytes]) -> list[bytes]:
-        """Pass on what the caller sees, and remember it where it may be charged by that."""
+        """Pass on what the caller sees, and remember it where it may be charged by that, or continued."""
+        if self._broke_off:
+            self.resumed()
         if self._delivered is not None:
             self._delivered += payloads
         return payloads
+
+    def resumed(self) -> None:
+        """What broke off after output was shown is replaced now: say how."""
+        if self._broke_off:
+            self._broke_off = False
+            if self.effect.continues:
+                self.continued += 1
+            else:
+                self.restarts += 1
 
     def unread(self, data: bytes) -> None:
         """Keep bytes of which no event came, as long as there was none."""

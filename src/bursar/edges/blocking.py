@@ -136,7 +136,7 @@ class BlockingRelay(Announced):
         self._begin(relay)
 
     def _begin(self, relay: Relay) -> None:
-        """A stream is open: the first, or the one that follows one that broke before it said anything."""
+        """A stream is open: the first, or the one that follows one that broke."""
         assert self._run.body is not None
         self._body = self._run.body
         self._ended = False
@@ -232,6 +232,7 @@ class BlockingRelay(Announced):
             raise self._error
         if self.result is None:
             raise InvalidRequestError(LEFT)
+        self.resumed()
         return self.rest()
 
 

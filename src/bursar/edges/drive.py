@@ -124,7 +124,7 @@ class AsyncRun(Run):
 class AsyncRelay(Announced):
     """An open stream. Pulling moves bytes without waking the flow; its end, its error and leaving it do.
 
-    What follows its end (its settle, and where it broke before it said anything another attempt) is a task of its own,
+    What follows its end (its settle, and where it broke perhaps another attempt) is a task of its own,
     as a call is: a pull that is cancelled meanwhile can be repeated, and a caller who leaves is not waited for.
     """
 
@@ -139,7 +139,7 @@ class AsyncRelay(Announced):
         self._begin(relay)
 
     def _begin(self, relay: Relay) -> None:
-        """A stream is open: the first, or the one that follows one that broke before it said anything."""
+        """A stream is open: the first, or the one that follows one that broke."""
         assert self._run.body is not None
         self._body = self._run.body
         self._ended = False
@@ -255,6 +255,7 @@ class AsyncRelay(Announced):
             raise self._error
         if self.result is None:
             raise InvalidRequestError(LEFT)
+        self.resumed()
         return self.rest()
 
     async def _read_tail(self) -> None:

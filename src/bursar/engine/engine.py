@@ -33,6 +33,7 @@ from bursar.edges.teller import Teller, steady_ms
 from bursar.engine.alarms import Alarms
 from bursar.engine.asked import Asked, milliseconds, nano_usd_of, scope, scopes_of
 from bursar.engine.bounding import Lessons, bounded
+from bursar.engine.continuing import going_on
 from bursar.engine.ids import Ids
 from bursar.engine.roster import Candidate, Roster
 from bursar.engine.routing import Itinerary, Retries
@@ -43,6 +44,7 @@ from bursar.rules.prices import PriceCard
 from bursar.rules.routes import Candidate as Way
 from bursar.telemetry.log import CallLog
 from bursar.telemetry.stats import CallStatistics
+from bursar.wire.continuing import Said
 from bursar.wire.dialect import Dialect
 from bursar.wire.dialects import translation
 
@@ -57,7 +59,10 @@ def wall_ms() -> int:
 
 @dataclass(slots=True)
 class Asking:
-    """What stays the same over all attempts of a call. `wait_until_ms` is set when the first is planned."""
+    """What stays the same over all attempts of a call. `wait_until_ms` is set when the first is planned.
+
+    keeps_said: what its caller sees of a stream is remembered, so that another attempt can go on from there.
+    """
 
     dialect: Dialect
     body: bytes
@@ -66,6 +71,7 @@ class Asking:
     begun_ms: int
     deadline_ms: int | None
     wait_until_ms: int = 0
+    keeps_said: bool = False
 
 
 class Engine:
@@ -114,10 +120,12 @@ class Engine:
         deadline_ms = None if asked.timeout is None else begun_ms + milliseconds("timeout", asked.timeout)
         asking = Asking(dialect, body, asked, self._ids.new(begun_ms), begun_ms, deadline_ms)
 
-        def make(index: int, attempt: int, charged_nano_usd: int) -> Plan:
-            return self._plan(asking, ways[index], attempt, charged_nano_usd)
-
         route = self.settings.routes.get(asked.model or "")
+        asking.keeps_said = route is not None and route.after_first_token == "continue"
+
+        def make(index: int, attempt: int, charged_nano_usd: int, said: Said | None) -> Plan:
+            return self._plan(asking, ways[index], attempt, charged_nano_usd, said)
+
         return Itinerary(
             ways,
             make,
@@ -127,6 +135,7 @@ class Engine:
             opens_ms=self._opens_ms,
             rest=self._roster.rest,
             on_content=route.on_content if route is not None else "stop",
+            after_output=route.after_first_token if route is not None else "never",
         )
 
     def _ways(self, asked: Asked) -> tuple[Way, ...]:
@@ -152,12 +161,14 @@ class Engine:
         """The plan of the first candidate of `route`."""
         return self.route(dialect, body, asked).first()
 
-    def _plan(self, asking: Asking, way: Way, attempt: int, charged_nano_usd: int) -> Plan:
+    def _plan(self, asking: Asking, way: Way, attempt: int, charged_nano_usd: int, said: Said | None) -> Plan:
         asked = asking.asked
         provider, _, model = way.name.partition("/")
         candidate = self._roster.of(provider, way.key)
         dialect = _spoken(asking.dialect, candidate.row)
-        request = dialect.parse(asking.body)
+        request, joint = dialect.parse(asking.body), None
+        if said is not None:
+            request, joint = going_on(dialect, request, candidate.row, candidate.settings, model, said)
         prices = self._priced(candidate, asking.begun_ms)
         target = target_of(candidate.row, model, candidate.settings, request, prices)
         reachable = tuple(dict.fromkeys((model, *request.reaches, *target.reaches)))
@@ -192,12 +203,14 @@ class Engine:
             unpriced=claimed.unpriced,
             nearest=partial(self.prices.nearest, provider),
             tightening=claimed.tightening,
-            learn=claimed.learn,
+            learn=self._roster.learning(provider, way.key, claimed.learn),
             attempt=attempt,
             guard=self.breakers.of(provider, model) if candidate.settings.circuit_breaker_threshold else None,
             first_token_seconds=candidate.settings.first_token_timeout,
             stall_seconds=candidate.settings.stall_timeout,
             on_abort=candidate.settings.on_abort,
+            keeps_said=asking.keeps_said,
+            joint=joint,
             limits_observed=candidate.observes if asked.key is None else candidate.observes_callers,
         )
 

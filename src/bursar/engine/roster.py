@@ -75,6 +75,27 @@ class Roster:
             with self._lock:
                 rotation.rest(key_name, self._clock() + int(seconds * 1000))
 
+    def learning(self, provider: str, key_name: str, learn: Callable[[Fact], None]) -> Callable[[Fact], None]:
+        """What takes in how an attempt under this key ended; a key that rests and works all the same is woken.
+
+        A rest that began after the attempt did stays: what it goes by is newer.
+        """
+        rotation = self._rotation(provider) if key_name else None
+        if rotation is None:
+            return learn
+        with self._lock:
+            until_ms = rotation.resting(self._clock()).get(key_name)
+        if until_ms is None:
+            return learn
+
+        def learned(fact: Fact) -> None:
+            if fact.ending == "ok":
+                with self._lock:
+                    rotation.wake(key_name, until_ms)
+            learn(fact)
+
+        return learned
+
     def source_of(self, fact: Fact) -> Source | None:
         """Where the provider's record of an attempt is kept; None where it keeps none, or nobody asks for costs."""
         using = fact.scopes.get(key_scope(fact.scopes))

@@ -14,9 +14,11 @@ from typing import Literal
 from bursar.call.admission import ADMISSIONS_MAX
 from bursar.call.plan import Plan
 from bursar.call.route import Failure, Step
-from bursar.errors import BursarError, StoreUnavailableError
+from bursar.config.tree import AfterFirstToken
+from bursar.errors import BursarError, StoreUnavailableError, StreamInterruptedError
 from bursar.rules.retries import Again, Elsewhere, Final, Problem, RetryBudget, RetryPolicy, decide
 from bursar.rules.routes import Candidate, following
+from bursar.wire.continuing import Said, said_of
 
 __all__ = ["Itinerary", "Retries"]
 
@@ -54,21 +56,22 @@ class Retries:
 class Itinerary:
     """A `Route` over candidates.
 
-    make: the plan of a candidate, by index, for the attempt of this number, when so many nano-USD are charged already;
-    raises BursarError where it cannot be asked at all. policies: how each provider is asked again. opens_ms: when the
-    breaker of a candidate lets a call through, 0 for now. rest: told that a provider's key is best left alone for so
-    many seconds.
+    make: the plan of a candidate, by index, for the attempt of this number, when so many nano-USD are charged already
+    and the caller has seen this of a stream (None for nothing, or nothing to go on from); raises BursarError where it
+    cannot be asked at all. policies: how each provider is asked again. opens_ms: when the breaker of a candidate lets a
+    call through, 0 for now. rest: told that a provider's key is best left alone for so many seconds. after_output: what
+    follows a stream that breaks once its caller has seen some of it.
     """
 
     __slots__ = (
-        "_at", "_candidates", "_clock", "_failed", "_made", "_make", "_on_content", "_opens_ms", "_plan",
-        "_policies", "_rest", "_retries", "_tries",
+        "_after_output", "_at", "_candidates", "_clock", "_failed", "_made", "_make", "_on_content", "_opens_ms",
+        "_plan", "_policies", "_rest", "_retries", "_shown", "_tries",
     )  # fmt: skip
 
     def __init__(
         self,
         candidates: Sequence[Candidate],
-        make: Callable[[int, int, int], Plan],
+        make: Callable[[int, int, int, Said | None], Plan],
         *,
         policies: Mapping[str, RetryPolicy],
         retries: Retries,
@@ -76,6 +79,7 @@ class Itinerary:
         opens_ms: Callable[[Candidate], int],
         rest: Callable[[str, str, float], None],
         on_content: Literal["stop", "next"] = "stop",
+        after_output: AfterFirstToken = "never",
     ) -> None:
         self._candidates = candidates
         self._make = make
@@ -85,6 +89,8 @@ class Itinerary:
         self._opens_ms = opens_ms
         self._rest = rest
         self._on_content = on_content
+        self._after_output = after_output
+        self._shown: tuple[bytes, ...] = ()
         self._failed: list[tuple[int, Problem]] = []
         self._at = 0
         self._tries = 1
@@ -101,6 +107,9 @@ class Itinerary:
             return None
         now_ms = self._clock()
         self._failed.append((self._at, failure.problem or _NOT_ASKED))
+        if failure.shown:
+            # An attempt that begins anew takes the place of what was seen before it.
+            self._shown = failure.shown if failure.plan.joint is None else self._shown + failure.shown
         attempt = _following(failure)
         decision = self._decide(failure, now_ms)
         if isinstance(decision, Again):
@@ -110,21 +119,26 @@ class Itinerary:
                 self._failed.pop()
                 self._tries += 1
                 self._made += 1
-                return Step(self._make(self._at, attempt, charged_nano_usd), decision.wait_ms)
+                return Step(self._planned(self._at, attempt, charged_nano_usd, failure), decision.wait_ms)
             decision = Elsewhere("unavailable")
         if isinstance(decision, Final):
             return None
         if decision.rest_seconds:
             failed = self._candidates[self._at]
             self._rest(failed.provider, failed.key, decision.rest_seconds)
-        return self._elsewhere(attempt, charged_nano_usd)
+        return self._elsewhere(attempt, charged_nano_usd, failure)
+
+    def _planned(self, index: int, attempt: int, charged_nano_usd: int, failure: Failure) -> Plan:
+        shown = self._shown
+        said = said_of(failure.plan.request.dialect, shown) if shown else None
+        return self._make(index, attempt, charged_nano_usd, said)
 
     def _begin(self) -> Plan:
         """The plan of the first candidate that can be asked; raises the first one's error where none can."""
         errors: list[BursarError] = []
         for index, candidate in enumerate(self._candidates):
             try:
-                plan = self._make(index, 0, 0)
+                plan = self._make(index, 0, 0, None)
             except BursarError as error:
                 errors.append(error)
                 self._failed.append((index, _NOT_ASKED))
@@ -136,6 +150,8 @@ class Itinerary:
 
     def _decide(self, failure: Failure, now_ms: int) -> Again | Elsewhere | Final:
         problem = failure.problem
+        if problem is None and isinstance(failure.error, StreamInterruptedError):
+            return Final()  # who leaves in the middle of a stream is given no other
         if problem is None:
             deadline_ms = failure.plan.deadline_ms
             return Elsewhere("unavailable") if deadline_ms is None or now_ms < deadline_ms else Final()
@@ -148,6 +164,7 @@ class Itinerary:
             self._retries.chance(),
             self._next(self._opens) is not None,
             on_content=self._on_content,
+            continues=self._after_output != "never",
         )
 
     def _opens(self, index: int) -> int:
@@ -158,7 +175,7 @@ class Itinerary:
             return None
         return following(self._candidates, self._failed, opens_ms, on_content=self._on_content).index
 
-    def _elsewhere(self, attempt: int, charged_nano_usd: int) -> Step | None:
+    def _elsewhere(self, attempt: int, charged_nano_usd: int, failure: Failure) -> Step | None:
         while True:
             index = self._next(self._opens)
             if index is None:
@@ -169,7 +186,7 @@ class Itinerary:
             self._at, self._tries = index, 1
             self._made += 1
             try:
-                plan = self._make(index, attempt, charged_nano_usd)
+                plan = self._planned(index, attempt, charged_nano_usd, failure)
             except BursarError:
                 # What this candidate cannot take is no fault of the call: others could, and one of them was asked.
                 self._failed.append((index, _NOT_ASKED))

@@ -124,8 +124,10 @@ def decide(
     Final()
     """
     left_ms = math.inf if deadline_ms is None else deadline_ms - now_ms
-    if left_ms <= 0 or (problem.output and not continues) or (problem.kind == "content" and on_content == "stop"):
+    if left_ms <= 0 or (problem.output and not continues):
         return _FINAL
+    if problem.kind == "content" and (on_content == "stop" or problem.output):
+        return _FINAL  # what one has begun to say and then refused is no fault that others repair
     if _passes(problem) and tries <= policy.max_retries and not (others and _silent(problem)):
         wait_ms = _wait_ms(problem, tries, policy, chance, others)
         if wait_ms is not None and wait_ms < left_ms:

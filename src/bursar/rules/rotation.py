@@ -50,9 +50,10 @@ class Rotation:
         if name in self._weights:
             self._until_ms[name] = max(until_ms, self._until_ms.get(name, until_ms))
 
-    def wake(self, name: str) -> None:
-        """A key works after all: it was used while it rested, and accepted."""
-        self._until_ms.pop(name, None)
+    def wake(self, name: str, until_ms: int) -> None:
+        """A key works after all: it was used while it rested until then, and accepted. Another rest stays."""
+        if self._until_ms.get(name) == until_ms:
+            del self._until_ms[name]
 
     def resting(self, now_ms: int) -> dict[str, int]:
         """The keys that rest, each with the epoch milliseconds at which it comes back."""

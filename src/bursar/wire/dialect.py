@@ -23,6 +23,10 @@ ErrorKind = Literal[
     "rejected", "auth", "context", "content", "model", "rate", "quota", "unavailable", "timeout", "malformed"
 ]
 
+# How a provider is told that the last message is the beginning of its answer: by the role of that message alone, by
+# `prefix` in it (the reply repeats it then), by a flag beside it; "" where it cannot be told.
+Prefill = Literal["plain", "prefix", "continue_final_message", ""]
+
 # Counts the tokens of a text in the vocabulary of whichever model may read it; never fewer than that model will.
 Count = Callable[[str], int]
 

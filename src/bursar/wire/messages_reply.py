@@ -44,12 +44,13 @@ _EMPTY = _Event()
 
 
 class MessagesDelta:
-    """One event of a streamed Messages reply. `payload` holds its bytes as they came."""
+    """One event of a streamed Messages reply. `payload` holds its bytes as they came; see `Delta` for `restarted`."""
 
-    __slots__ = ("_event", "payload")
+    __slots__ = ("_event", "payload", "restarted")
 
     def __init__(self, payload: bytes) -> None:
         self.payload = payload
+        self.restarted = False
         self._event: _Event | None = None
 
     @property

@@ -45,9 +45,14 @@ class Whole(Protocol):
 
 
 class Chunk(Protocol):
-    """One event of a streamed reply. `payload` holds its bytes as they came."""
+    """One event of a streamed reply. `payload` holds its bytes as they came.
+
+    restarted: the reply begins anew with it; what came before is void. Set on what a client shows, where it was asked
+    for.
+    """
 
     payload: bytes
+    restarted: bool
 
     def __init__(self, payload: bytes) -> None: ...
 

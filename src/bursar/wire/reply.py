@@ -40,12 +40,16 @@ _EMPTY_CHOICE = _DeltaChoice()
 
 
 class Delta:
-    """One chunk of a streamed chat reply. `payload` holds its bytes as they came."""
+    """One chunk of a streamed chat reply. `payload` holds its bytes as they came.
 
-    __slots__ = ("_choice", "payload")
+    restarted: the reply begins anew with it, and what came before is void (`after_first_token` of a route).
+    """
+
+    __slots__ = ("_choice", "payload", "restarted")
 
     def __init__(self, payload: bytes) -> None:
         self.payload = payload
+        self.restarted = False
         self._choice: _DeltaChoice | None = None
 
     @property

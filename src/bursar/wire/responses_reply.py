@@ -41,12 +41,13 @@ _NOTHING = _Event()
 
 
 class ResponsesDelta:
-    """One event of a streamed response. `payload` holds its bytes as they came."""
+    """One event of a streamed response. `payload` holds its bytes as they came; see `Delta` for `restarted`."""
 
-    __slots__ = ("_event", "payload")
+    __slots__ = ("_event", "payload", "restarted")
 
     def __init__(self, payload: bytes) -> None:
         self.payload = payload
+        self.restarted = False
         self._event: _Event | None = None
 
     @property
