@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bursar.cli.models import usd_per_million
+from bursar.config.explaining import usd_per_million
 from tests.cli.conftest import Bursar
 
 

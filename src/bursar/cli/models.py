@@ -13,13 +13,12 @@ from bursar.cli.ending import EndedError
 from bursar.cli.opening import load_settings, utc_today
 from bursar.cli.options import config_option, json_option
 from bursar.cli.output import Column, counted, draw, echo_json, note
-from bursar.rules.money import PICO_PER_USD
+from bursar.config.explaining import prices_of
 from bursar.rules.usage import FEE_LEAVES
 
 if TYPE_CHECKING:
     from bursar.catalog.prices import PriceBook
     from bursar.config import Settings
-    from bursar.rules.prices import PriceCard
 
 
 @click.command("models")
@@ -81,21 +80,6 @@ def _rows(book: PriceBook, provider: str) -> Iterator[dict[str, Any]]:
                 "reasoning": facts.is_reasoning(provider, model),
                 "price_version": card.version,
             }
-
-
-def prices_of(card: PriceCard) -> dict[str, str]:
-    """The prices of a card by leaf, in USD per million, as exact decimals."""
-    return {leaf: usd_per_million(pico) for leaf, pico in card.pico_usd.items()}
-
-
-def usd_per_million(pico_usd: int) -> str:
-    """A unit price as people know it.
-
-    >>> usd_per_million(2_500_000), usd_per_million(75_000), usd_per_million(0)
-    ('2.50', '0.075', '0.00')
-    """
-    whole, rest = divmod(pico_usd * 1_000_000, PICO_PER_USD)
-    return f"{whole}.{f'{rest:012d}'.rstrip('0').ljust(2, '0')}"
 
 
 def unit_price(leaf: str, usd_per_million: str) -> str:

@@ -5,7 +5,7 @@ This file has the group and `show`; the others are beside it.
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +14,16 @@ import click
 
 from bursar.cli.ending import EndedError
 from bursar.cli.group import Lazy, LazyGroup
-from bursar.cli.models import checked, prices_of, unit_price, usd_per_million
+from bursar.cli.models import checked, unit_price
 from bursar.cli.opening import load_settings, utc_today
 from bursar.cli.options import DayOrMinute, config_option, json_option
 from bursar.cli.output import counted, echo_json, note
+from bursar.config.explaining import matches, price_shown, providers_of
 from bursar.rules.usage import FEE_LEAVES
 
 if TYPE_CHECKING:
     from bursar.catalog.prices import PriceBook
     from bursar.config import Settings
-    from bursar.rules.prices import PriceCard
 
 MATCHES_MAX = 20
 _COMMANDS = {
@@ -106,7 +106,7 @@ def show(model: str, when: date | None, config: Path | None, as_json: bool) -> N
     found = matches(settings, book, model, on)
     if not found:
         raise EndedError(unknown(settings, book, model), code="price_unknown")
-    rows = [_shown(book, provider, name, on) for provider, name in found[:MATCHES_MAX]]
+    rows = [price_shown(book, provider, name, on) for provider, name in found[:MATCHES_MAX]]
     if as_json:
         echo_json(rows)
         return
@@ -116,34 +116,6 @@ def show(model: str, when: date | None, config: Path | None, as_json: bool) -> N
         _print(row)
     if len(found) > MATCHES_MAX:
         note(f"{len(found) - MATCHES_MAX} more match; say provider/model.")
-
-
-def matches(settings: Settings, book: PriceBook, model: str, day: date | datetime) -> list[tuple[str, str]]:
-    """The (provider, model) that a name can mean and that have a price; of a bare name every provider's."""
-    provider, slash, rest = model.partition("/")
-    names = providers_of(settings)
-    if slash and provider in names and book.card(provider, rest, day) is not None:
-        return [(provider, rest)]
-    found = []
-    for name in names:
-        if book.card(name, model, day) is not None and not settings_free(settings, name):
-            found.append((name, model))
-        else:
-            own = [each for each in book.models(name) if each.rpartition("/")[2] == model]
-            found += [(name, each) for each in own if book.card(name, each, day) is not None]
-    return found
-
-
-def providers_of(settings: Settings) -> list[str]:
-    """Every provider whose prices can be looked up."""
-    from bursar.catalog.providers import known_rows
-
-    return list(dict.fromkeys([*settings.providers, *known_rows()]))
-
-
-def settings_free(settings: Settings, provider: str) -> bool:
-    """True for a provider that was said to cost nothing: it would match every name."""
-    return provider in settings.providers and settings.providers[provider].free
 
 
 def unknown(settings: Settings, book: PriceBook, model: str) -> str:
@@ -171,36 +143,6 @@ def checked_message(settings: Settings, provider: str) -> str:
     except EndedError as error:
         return error.message
     return ""
-
-
-def _shown(book: PriceBook, provider: str, model: str, on: date | datetime) -> dict[str, Any]:
-    card, source = book.card(provider, model, on), book.source(provider, model, on)
-    assert card is not None
-    assert source is not None
-    services = {tier: _card_shown(one) for tier, one in book.variants(provider, model, on).items()}
-    day = on.date() if isinstance(on, datetime) else on
-    newest = book.list_dates(day).get(card.version.partition(" (")[0])
-    return {
-        "model": f"{provider}/{model}",
-        "date": f"{on:%Y-%m-%dT%H:%MZ}" if isinstance(on, datetime) else on.isoformat(),
-        **_card_shown(card),
-        "service_tiers": services,
-        "at_most": card.at_most,
-        "source": source.version,
-        "url": source.url,
-        "newest_price": newest.isoformat() if newest else None,
-    }
-
-
-def _card_shown(card: PriceCard) -> dict[str, Any]:
-    tiers = [
-        {
-            "above_input_tokens": tier.above_input_tokens,
-            "usd_per_million": {leaf: usd_per_million(pico) for leaf, pico in tier.pico_usd.items()},
-        }
-        for tier in card.tiers
-    ]
-    return {"usd_per_million": prices_of(card), "tiers": tiers}
 
 
 def _print(row: dict[str, Any]) -> None:

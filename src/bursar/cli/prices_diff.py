@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bursar.cli.ending import PROVIDER_FAILED, EndedError
-from bursar.cli.models import checked, unit_price, usd_per_million
+from bursar.cli.models import checked, unit_price
 from bursar.cli.opening import load_settings, utc_today
 from bursar.cli.options import config_option, json_option
 from bursar.cli.output import Column, counted, draw, echo_json, note
+from bursar.config.explaining import usd_per_million
 from bursar.rules.usage import FEE_LEAVES
 
 if TYPE_CHECKING:
