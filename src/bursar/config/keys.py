@@ -213,6 +213,8 @@ ALERT_KEYS = (
 GATEWAY_KEYS = (
     Key("host", Text("a host name or address", r"[A-Za-z0-9_.:\[\]-]+"), "the address to listen on", "gateway"),
     Key("port", Whole(0, 65_535), "the port to listen on", "gateway"),
+    Key("workers", Whole(1, 64), "processes that serve, on one set of books", "cli.serve"),
+    Key("stop_seconds", Seconds(0, 3_600), "how long calls under way may take to finish at a stop", "gateway.serving"),
     Key("metrics", Choice(get_args(MetricsAccess)), "who may read /metrics: keys of the role view, or anybody",
         "gateway.metrics"),
 )

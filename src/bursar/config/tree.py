@@ -284,10 +284,12 @@ class Alerts:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """Where the gateway listens."""
+    """Where the gateway listens, with how many processes, and how long it finishes at a stop."""
 
     host: str = "127.0.0.1"
     port: int = 8000
+    workers: int = 1
+    stop_seconds: float = 30.0
     metrics: MetricsAccess = "keyed"
 
 

@@ -1,0 +1,62 @@
+"""What the gateway works with at one time: settings, engine, connections, and who may come in. A reload makes another.
+
+Decides when the old one ends: once the last request that began with it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from bursar.edges.drain import AsyncDrain
+from bursar.edges.drive import AsyncDriver
+from bursar.edges.http.asynchronous import AsyncTransport
+
+if TYPE_CHECKING:
+    from bursar.config import Settings
+    from bursar.gateway.opening import Opened
+
+
+class State:
+    """Settings and all that was made from them; to be made on the loop that uses it. under_way: requests inside."""
+
+    def __init__(self, opened: Opened) -> None:
+        engine = opened.engine
+        self.engine = engine
+        self.doorkeeper = opened.doorkeeper
+        self.transport = AsyncTransport(engine.pool_limits(), now_ms=engine.clock)
+        self.drain = AsyncDrain()
+        self.driver = AsyncDriver(self.transport, engine.teller, self.drain, engine.clock)
+        self.under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def settings(self) -> Settings:
+        """What it was made from."""
+        return self.engine.settings
+
+    def enter(self) -> None:
+        """A request begins."""
+        if not self.under_way:
+            self._idle.clear()
+        self.under_way += 1
+
+    def leave(self) -> None:
+        """A request has ended."""
+        self.under_way -= 1
+        if not self.under_way:
+            self._idle.set()
+
+    async def retire(self) -> None:
+        """Wait for the last request inside, then close; cancelled, close at once."""
+        try:
+            await self._idle.wait()
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """End what is still under way, settle it, and close the books."""
+        await self.drain.close()
+        await self.transport.close()
+        await asyncio.to_thread(self.engine.close)
