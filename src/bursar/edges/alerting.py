@@ -115,15 +115,14 @@ class Alerting:
 
     def __call__(self, event: Event) -> None:
         """Look whether an event is worth an alert; returns at once."""
-        kind = type(event)
-        if kind is CallEnded:
-            self._ended(event)  # type: ignore[arg-type]
-        elif kind is CallRefused:
-            self._refuse(event)  # type: ignore[arg-type]
-        elif kind is BreakerChanged:
-            self._note(event)  # type: ignore[arg-type]
-        elif kind is BudgetOverdrawn:
-            self._put(event)  # type: ignore[arg-type]
+        if isinstance(event, CallEnded):
+            self._ended(event)
+        elif isinstance(event, CallRefused):
+            self._refuse(event)
+        elif isinstance(event, BreakerChanged):
+            self._note(event)
+        elif isinstance(event, BudgetOverdrawn):
+            self._put(event)
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Tell what there is to tell, for so long at most, and end. Idempotent."""
@@ -139,8 +138,9 @@ class Alerting:
         """Look at the budgets of a call: at most of them, that they are not worth a look."""
         known = self._watch.known
         for balance in event.balances:
-            last = known.get(balance[:2])
-            if last is None or balance.spent >= last[2] or balance.resets_at_ms != last[0] or balance.limit != last[1]:
+            name, subject, _, _, spent, _, limit, resets_at_ms = balance
+            last = known.get((name, subject))
+            if last is None or spent >= last[2] or limit != last[1] or resets_at_ms != last[0]:
                 self._look(balance)
         fact = event.fact
         if fact.charged_nano_usd > fact.bound_nano_usd > 0:
