@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,14 +13,13 @@ from bursar.cli.ending import EndedError
 from bursar.cli.opening import load_settings, now_ms, open_books, require_books
 from bursar.cli.options import BUDGET_PERIODS, Pair, Usd, books_option, config_option, json_option
 from bursar.cli.output import echo_json, note
+from bursar.errors import InvalidRequestError
 from bursar.rules.money import format_usd, nano_of
 
 if TYPE_CHECKING:
     from bursar.config import Settings
     from bursar.edges.stores.sqlite import SqliteStore
     from bursar.rules.allowances import Allowance
-
-SOURCE = "cli"
 
 
 @click.command("set")
@@ -129,56 +126,24 @@ def changed(
     mode: Any,
 ) -> Allowance:
     """The budget as it shall be: what is given over what it was, or over a plain budget a day."""
-    from bursar.config import keys
-    from bursar.rules.allowances import Allowance
+    from bursar.config.by_hand import Given, entered
+    from bursar.rules.allowances import Shape
 
-    context = click.get_current_context()
-    if before is None:
-        if usd is None:
-            raise click.UsageError(f"there is no budget {name!r} yet: a new one needs --usd", context)
-        if not re.fullmatch(keys.NAME, name):
-            raise click.UsageError(f"{name!r}: a name has up to 64 letters, digits, - and _", context)
-    elif before.meter != "nano_usd":
-        raise EndedError(f"{name!r} is a limit on {before.meter.replace('_', ' ')}, not a budget")
-    for dimension in (*([each] if each else []), *(dimension for dimension, _ in only)):
-        if not re.fullmatch(keys.TAG, dimension):
-            raise click.UsageError(f"{dimension!r} is no name: letters, digits, - _ and .", context)
-    _check_only(settings, only)
-    start = before or Allowance(name, "nano_usd", 0, "calendar", "day", time_zone=settings.time_zone)
-    shape: Any = {None: start.shape, True: "rolling", False: "calendar"}[rolling]
-    whose = each if each is not None else start.each
-    if missing == "refuse" and not whose:
-        raise click.UsageError("--missing is about calls without a value of --each: it needs --each", context)
+    shapes: dict[bool | None, Shape | None] = {None: None, True: "rolling", False: "calendar"}
     try:
-        return replace(
-            start,
-            capacity=start.capacity if usd is None else nano_of(usd),
-            shape=shape,
-            period=per or start.period,
-            each=whose,
-            only=tuple(sorted(only)) or start.only,
-            missing=missing or start.missing,
-            mode=mode or start.mode,
-            source=SOURCE,
+        given = Given(
+            None if usd is None else nano_of(usd),
+            shape=shapes[rolling],
+            period=per,
+            each=each,
+            only=only or None,
+            missing=missing,
+            mode=mode,
+            option="--",
         )
-    except ValueError as error:
-        raise click.UsageError(str(error), context) from None
-
-
-def _check_only(settings: Settings, only: tuple[tuple[str, str], ...]) -> None:
-    """A budget for a provider that does not exist would bind nothing, and nobody would notice."""
-    from bursar.catalog.providers import known_rows
-    from bursar.config.nearest import did_you_mean
-
-    providers = sorted({*known_rows(), *settings.providers})
-    context = click.get_current_context()
-    for dimension, value in only:
-        provider = value.split("/")[0]
-        if dimension == "model" and "/" not in value:
-            raise click.UsageError("--only model= takes provider/model, as in openai/gpt-4o", context)
-        if dimension in ("provider", "model") and provider not in providers:
-            hint = did_you_mean(provider, providers, "providers")
-            raise click.UsageError(f"--only: there is no provider {provider}; {hint}", context)
+        return entered(before, settings, name, given)
+    except InvalidRequestError as error:
+        raise click.UsageError(error.message, click.get_current_context()) from None
 
 
 def _report(
