@@ -285,6 +285,9 @@ class Store(Protocol):
     def remove_allowance(self, name: str, clock: Callable[[], int]) -> None:
         """Remove one definition. ConfigError where there is none, and where a file in use or a program defines it."""
 
+    def top_up(self, name: str, amount: int, subject: str, clock: Callable[[], int]) -> Balance:
+        """Add credit to the current window of a calendar allowance, in units of its meter. Raises ConfigError."""
+
     def balances(self, now_ms: int, *, names: Sequence[str] = (), subject: str | None = None) -> list[Balance]:
         """Where every allowance stands in its current window, one row a subject that has been seen."""
 
