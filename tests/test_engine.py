@@ -9,12 +9,17 @@ from typing import Any
 
 import pytest
 
+from bursar.call.admission import admit
 from bursar.call.books import Expired
+from bursar.call.effects import Admit, Seat
 from bursar.call.events import CallRefused, Event, HoldsExpired
+from bursar.call.plan import Plan
+from bursar.call.route import Failure
 from bursar.config import load
 from bursar.edges.stores.memory import MemoryStore
 from bursar.engine import Asked, Engine, open_engine
-from bursar.errors import ConfigError, InvalidRequestError, StoreUnavailableError
+from bursar.errors import ConfigError, InvalidRequestError, ProviderUnavailableError, StoreUnavailableError
+from bursar.rules.retries import Problem
 from bursar.testing import ManualClock
 from bursar.wire.embeddings import Embeddings
 from bursar.wire.openai_chat import OpenAIChat
@@ -68,6 +73,26 @@ def test_every_call_has_an_id_of_its_own_that_sorts_by_time(engine: Engine) -> N
     other = engine_of()
     assert other.plan(CHAT, BODY, asked()).call_id not in ids
     other.close()
+
+
+def test_every_attempt_of_a_call_stands_where_the_call_began(engine: Engine) -> None:
+    route = engine.route(CHAT, BODY, asked(fallbacks=["openai/gpt-4o"]))
+    plan: Plan | None = route.first()
+    begun_ms = engine.clock()
+    numbers = []
+    while plan is not None:
+        admission = admit(plan, engine.clock)
+        assert isinstance(next(admission), Seat)
+        admitted = admission.send(True)
+        assert isinstance(admitted, Admit)
+        assert admitted.reserve.begun_ms == begun_ms
+        numbers.append((plan.model, plan.start_ms - begun_ms))
+        engine.clock.advance(60)  # type: ignore[attr-defined]
+        error = ProviderUnavailableError("down", provider="openai", model=plan.model)
+        step = route.after(Failure(plan, error, Problem("unavailable", 503)), 0)
+        plan = None if step is None else step.plan
+    assert [waited_ms for _, waited_ms in numbers] == [60_000 * number for number in range(len(numbers))]
+    assert {model for model, _ in numbers} == {"gpt-4o-mini", "gpt-4o"}
 
 
 def test_waiting_ends_with_patience_or_the_deadline_whichever_is_first(engine: Engine) -> None:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from bursar.call.books import Expired, Granted, Operation, Outcome, Settle, Void
 from bursar.edges.stores.memory import MemoryStore
 from bursar.edges.teller import Teller
@@ -75,11 +77,12 @@ class Desk:
         wait_ms: int = HOUR_MS,
         tokens: tuple[int, int] = (0, 0),
         scopes: Mapping[str, str] | None = None,
+        begun_ms: int = 0,
         decide: bool = True,
     ) -> Ticket:
-        """Ask for a grant, and let it be decided at once unless told otherwise."""
+        """Ask for a grant, and let it be decided at once unless told otherwise. begun_ms: when its call began."""
         operation = reserve(name, nano_usd, tokens=tokens, scopes={**SCOPES, **(scopes or {})})
-        ticket = Ticket(operation, self.clock() + wait_ms if wait_ms else 0)
+        ticket = self.teller._ticket(replace(operation, begun_ms=begun_ms), self.clock() + wait_ms if wait_ms else 0)
         self.teller._put(ticket)
         self._open.append(ticket)
         if decide:

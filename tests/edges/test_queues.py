@@ -126,6 +126,93 @@ def test_a_newcomer_passes_in_none_of_the_queues_that_bind_it() -> None:
     assert desk.served[-1] == "again"
 
 
+# Those who come again
+
+
+def saturated(desk: Desk, waiting: int) -> int:
+    """Two calls fly, and others wait to, one a second; when the second of those that fly began."""
+    desk.ask("flying", 0)
+    desk.pass_ms(1_000)
+    begun_ms = desk.clock()
+    desk.ask("refused", 0)
+    for number in range(waiting):
+        desk.pass_ms(1_000)
+        desk.ask(f"{number}", 0)
+    return begun_ms
+
+
+def test_who_was_refused_by_the_provider_comes_back_to_its_place() -> None:
+    desk = Desk(FLIGHT)
+    begun_ms = saturated(desk, 5)
+    desk.settle("refused", bound_nano_usd=0)
+    assert desk.served[-1] == "0"
+    desk.ask("again", 0, begun_ms=begun_ms)
+    assert desk.waiting() == {("flight", ""): ["again", "1", "2", "3", "4"]}
+    desk.settle("flying", bound_nano_usd=0)
+    assert desk.served[-1] == "again"
+
+
+def test_who_comes_again_stands_before_those_who_came_after_it_and_behind_those_who_came_before() -> None:
+    desk = Desk(FLIGHT)
+    begun_ms = saturated(desk, 4)
+    for number in (2, 0, 3):
+        desk.ask(f"again {number}", 0, begun_ms=begun_ms + 1_000 * number + 1_500)
+    assert desk.waiting() == {("flight", ""): ["0", "again 0", "1", "2", "again 2", "3", "again 3"]}
+
+
+def test_who_comes_again_is_tried_at_once_and_takes_the_turn_of_nobody() -> None:
+    """It is the head now; the one that was told when there is room for it waits no longer than for what it takes."""
+    desk = Desk(TOKENS)
+    desk.ask("holder", tokens=(60_000, 0))
+    begun_ms = desk.clock()
+    desk.pass_ms(1_000)
+    large = desk.ask("large", tokens=(30_000, 0))
+    desk.pass_ms(20_000)
+    desk.ask("small", tokens=(1, 0))
+    again = desk.ask("again", tokens=(5_000, 0), begun_ms=begun_ms)
+    assert outcomes([again, large]) == ["granted", "waits"]
+    desk.pass_ms(30_000 - 21_000 + 5_000 - 1)
+    assert not large.delivered
+    desk.pass_ms(1)
+    assert large.delivered
+
+
+def test_who_comes_again_and_again_takes_no_more_than_the_share_of_its_tenant() -> None:
+    desk = Desk(FLIGHT, tenants=Tenants("user"))
+    flying = ["a", "b"]
+    began = {name: desk.clock() for name in flying}
+    for name in flying:
+        desk.ask(name, 0, scopes={"user": "heavy"})
+    for number in range(40):
+        desk.pass_ms(1)
+        desk.ask(f"light {number}", 0, scopes={"user": "light"})
+        desk.ask(f"heavy {number}", 0, scopes={"user": "heavy"})
+    served = Counter[str]()
+    for _ in range(40):
+        name = flying.pop(0)
+        user = name.split()[0] if name[1:] else "heavy"
+        desk.settle(name, scopes={**SCOPES, "user": user}, bound_nano_usd=0)
+        flying.append(desk.served[-1])
+        served[desk.served[-1].split()[0]] += 1
+        if user == "heavy":  # refused each time, and sent again with the age of the very first
+            desk.ask(f"heavy again after {name}", 0, begun_ms=began["a"], scopes={"user": "heavy"})
+        assert abs(served["light"] - served["heavy"]) <= 2
+
+
+def test_who_comes_again_and_goes_leaves_nothing() -> None:
+    desk = Desk(FLIGHT)
+    begun_ms = saturated(desk, 3)
+    for decide in (True, False):
+        desk.cancel(desk.ask("again", 0, begun_ms=begun_ms), decide=decide)
+        desk.decide()
+        assert desk.waiting() == {("flight", ""): ["0", "1", "2"]}
+    for name in ("flying", "refused", "0", "1", "2"):
+        desk.settle(name, bound_nano_usd=0)
+    assert desk.served == ["flying", "refused", "0", "1", "2"]
+    assert desk.empty()
+    assert not desk.held("flight")
+
+
 def test_limits_do_not_hold_up_one_another() -> None:
     desk = Desk(budget(each="user"))
     for user in ("ann", "bob"):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bursar.call.books import Ended, Expire, Granted, Operation, Outcome, Renew, Reserve, Settle, Void
 from bursar.edges import teller as teller_module
@@ -342,6 +343,21 @@ async def test_nobody_waits_longer_because_the_clock_went_back(teller: Teller, b
     await until(lambda: teller.waiting)
     clock.pass_ms(-2 * HOUR_MS)
     assert isinstance(await asyncio.wait_for(waiting, 5), Denial)
+
+
+async def test_callers_stand_by_when_they_began_whatever_becomes_of_the_clock(teller: Teller, clock: Clock) -> None:
+    """A clock that is set back makes nobody older than those who wait already."""
+    await teller.ask(reserve("holder", 1_000))
+    waiting = []
+    for name, age_ms in (("second", 60_000), ("third", 0), ("first", 120_000)):
+        asked = replace(reserve(name), begun_ms=clock() - age_ms)
+        waiting.append(asyncio.create_task(teller.ask(asked, clock() + HOUR_MS)))
+        await until(lambda: teller.waiting == len(waiting))
+        clock.pass_ms(-2 * HOUR_MS)
+    (queue,) = teller._room._queues.values()
+    assert [waiter.ticket.reserve.attempt_id for waiter in queue.line.first(9)] == ["first", "second", "third"]
+    await teller.ask(Settle(fact("holder", 0, bound_nano_usd=1_000)))
+    assert [type(outcome) for outcome in await asyncio.gather(*waiting)] == [Granted] * 3
 
 
 async def test_a_clock_that_goes_back_keeps_what_is_held_and_spent(teller: Teller, books: Books, clock: Clock) -> None:

@@ -1,7 +1,8 @@
 """The queue beside what it promises, whatever callers, releases, time and other processes do, in any order.
 
 After every transaction: newcomers that were granted passed nobody who waited for something that binds both, and of one
-tenant in one queue nobody passed who had come before and is bound by no other. After every step: no head waits for what
+tenant in one queue nobody passed who had come before and is bound by no other; who comes again came when its call
+began. After every step: no head waits for what
 it could have, unless it comes after another queue's; everybody who was not answered waits in one queue; the books add
 up. In the end nothing is left. Once as a state machine, which finds short examples, and once as long seeded runs, in
 which queues are long.
@@ -24,7 +25,7 @@ from bursar.call.books import Granted, Settle, Void
 from bursar.edges.tickets import Ticket, Waiter
 from bursar.rules.allowances import Allowance, Denial
 from bursar.rules.fairness import Tenants
-from tests.contract.store.material import HOUR_MS, fact
+from tests.contract.store.material import HOUR_MS, NOON_MS, fact
 from tests.edges.desk import Desk
 
 OPENAI = (("provider", "openai"),)
@@ -126,6 +127,19 @@ class Crowd:
         )  # fmt: skip
         self.desk.tell(Settle(ended))
 
+    def refuse(self, ticket: Ticket, pass_ms: int, wait_ms: int) -> None:
+        """The provider refuses an attempt; its caller comes again after a while, as old as the call is."""
+        reserve = ticket.reserve
+        self.settle(ticket, 0)
+        self.pass_ms(pass_ms)
+        self.number += 1
+        demand, name = reserve.demand, f"{self.number} for {reserve.attempt_id}"
+        again = self.desk.ask(
+            name, demand.nano_usd(demand.output_tokens_min), tokens=(demand.rate_input_tokens, 0), wait_ms=wait_ms,
+            scopes=reserve.scopes, begun_ms=ticket.begun_ms or NOON_MS,
+        )  # fmt: skip
+        self.tickets.append(again)
+
     def void(self, ticket: Ticket, silently: bool) -> None:
         """Undo an attempt."""
         self.tickets.remove(ticket)
@@ -185,6 +199,7 @@ PROVIDERS = ["openai", "openai", "anthropic"]
 AMOUNTS = [0, 50, 100, 400, 900, 1_001]
 TOKENS = [0, 10, 1_000, 30_000, 60_000]
 WAITS_MS = [0, 5, 2_000, 60_000, HOUR_MS]
+LIKELIHOODS = {"ask": 50, "settle": 12, "refuse": 4, "void": 3, "cancel": 4, "pass": 4, "decide": 2}
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -209,6 +224,11 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(data=st.data(), charged=st.sampled_from([0, 0, 50, 900]))
     def settle(self, data: Any, charged: int) -> None:
         self.crowd.settle(data.draw(st.sampled_from(self.crowd.granted)), charged)
+
+    @precondition(lambda self: self.crowd.granted)
+    @rule(data=st.data(), pass_ms=st.sampled_from([0, 10, 500]), wait_ms=st.sampled_from(WAITS_MS))
+    def refuse(self, data: Any, pass_ms: int, wait_ms: int) -> None:
+        self.crowd.refuse(data.draw(st.sampled_from(self.crowd.granted)), pass_ms, wait_ms)
 
     @precondition(lambda self: self.crowd.granted)
     @rule(data=st.data(), silently=st.booleans())
@@ -248,7 +268,9 @@ def test_seeded_runs(seed: int) -> None:
     crowd = Crowd(chance.choice([{}, {"ann": 3}]))
     longest = 0
     for _ in range(400):
-        match chance.choices(["ask", "settle", "void", "cancel", "pass", "decide"], [50, 14, 3, 4, 4, 2])[0]:
+        match chance.choices(["ask", "settle", "refuse", "void", "cancel", "pass", "decide"], [50, 12, 4, 3, 4, 4, 2])[
+            0
+        ]:
             case "ask":
                 crowd.ask(
                     chance.choice(USERS), chance.choice(PROVIDERS), chance.choice(AMOUNTS[:5]),
@@ -256,6 +278,8 @@ def test_seeded_runs(seed: int) -> None:
                 )  # fmt: skip
             case "settle" if crowd.granted:
                 crowd.settle(chance.choice(crowd.granted), chance.choice([0] * 20 + [50]))
+            case "refuse" if crowd.granted:
+                crowd.refuse(chance.choice(crowd.granted), chance.choice([0, 20, 900]), chance.choice(WAITS_MS[2:]))
             case "void" if crowd.granted:
                 crowd.void(chance.choice(crowd.granted), chance.random() < 0.5)
             case "cancel" if crowd.unanswered:

@@ -100,7 +100,8 @@ def _granted(
 
 
 def _reserve(plan: Plan, number: int) -> Reserve:
-    return Reserve(f"{plan.call_id}.{number}", plan.call_id, plan.scopes, plan.demand, plan.provider.refunds)
+    attempt_id = f"{plan.call_id}.{number}"
+    return Reserve(attempt_id, plan.call_id, plan.scopes, plan.demand, plan.provider.refunds, begun_ms=plan.begun_ms)
 
 
 def _another(numbers: Iterator[int], plan: Plan) -> int:

@@ -47,6 +47,7 @@ class Reserve(Struct, frozen=True, gc=False):
     attempt_id: unique for ever, and beginning with call_id, by which the attempts of a call are found.
     scopes: dimension -> value: "provider", "model" (provider/model), "key", "user", "session", and any tag.
     refunds: settling gives back what was not used of rate limits (the provider counts actual use).
+    begun_ms: when its call began, epoch milliseconds: those who wait stand in that order; 0 for now.
     behind: attempts that go first. Unless all of them are granted in the same transaction, before this one, nothing is
     claimed: the outcome is the denial that the attempt would get, or None if it is only not its turn.
     """
@@ -57,6 +58,7 @@ class Reserve(Struct, frozen=True, gc=False):
     demand: Demand
     refunds: bool = True
     behind: tuple[str, ...] = ()
+    begun_ms: int = 0
 
 
 class Fact(Struct, frozen=True, gc=False):

@@ -100,7 +100,8 @@ class Teller:
         """
         loop = asyncio.get_running_loop()
         future = loop.create_future()
-        ticket = Ticket(operation, self._parked_until(until_ms) if until_ms else 0, loop, future)
+        ticket = self._ticket(operation, until_ms)
+        ticket.loop, ticket.future = loop, future
         self._put(ticket)
         try:
             outcome = await future
@@ -115,7 +116,8 @@ class Teller:
         """The blocking twin of `ask`; an interrupt (KeyboardInterrupt) counts as a cancellation."""
         lock = threading.Lock()
         lock.acquire()
-        ticket = Ticket(operation, self._parked_until(until_ms) if until_ms else 0, lock=lock)
+        ticket = self._ticket(operation, until_ms)
+        ticket.lock = lock
         try:
             self._put(ticket)
             lock.acquire()
@@ -155,9 +157,13 @@ class Teller:
             self._wake.put(None)
             thread.join()
 
-    def _parked_until(self, until_ms: int) -> int:
-        """An instant of the wall clock on the timer, which no change of clocks moves: nobody waits an hour longer."""
-        return self._timer() + max(until_ms - self._clock(), 0)
+    def _ticket(self, operation: Operation, until_ms: int) -> Ticket:
+        """A ticket with its instants on the timer, which no change of clocks moves: nobody waits an hour longer."""
+        if not until_ms or not isinstance(operation, Reserve):
+            return Ticket(operation)
+        timer_ms, clock_ms = self._timer(), self._clock()
+        age_ms = max(clock_ms - operation.begun_ms, 0) if operation.begun_ms else 0
+        return Ticket(operation, timer_ms + max(until_ms - clock_ms, 0), timer_ms - age_ms)
 
     def _put(self, ticket: Ticket) -> None:
         if self._closing:

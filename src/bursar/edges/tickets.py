@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 class Ticket(Struct, eq=False):
     """One operation and the caller who waits for its outcome. Delivered once, or abandoned.
 
-    until_ms: by the teller's timer, how long a denied reserve may be parked. waiter: its place there.
+    until_ms: by the teller's timer, how long a denied reserve may be parked; begun_ms: when its call began, by which it
+    stands among those who wait. waiter: its place there.
     """
 
     operation: Operation
     until_ms: int = 0
+    begun_ms: int = 0
     loop: asyncio.AbstractEventLoop | None = None
     future: asyncio.Future[Any] | None = None
     lock: Any = None
@@ -38,7 +40,11 @@ class Ticket(Struct, eq=False):
 
 
 class Waiter(Struct, eq=False):
-    """A call that waits, standing in a fair line. size: the least that it needs of what it waits for."""
+    """A call that waits, standing in a fair line.
+
+    arrival: unique, and later than that of every call that began before. size: the least that it needs of what it waits
+    for.
+    """
 
     ticket: Ticket
     queue: Queue

@@ -10,8 +10,9 @@ A newcomer passes nobody who waits for an allowance that binds both, whatever th
 not concern it. A queue has its turn when the denial of its head said that there will be room, when something is given
 back, and when another one has become its head. Whoever in it is bound by a second queue, and preceded there, is passed
 over until that one is gone, and keeps its place; so does who moves, by arrival, before those of its tenant who came
-later. All of this holds within a process: newcomers of another one do not see who waits here, and what they give back
-is noticed by a look every 50 ms.
+later. A call arrives when it begins, not with each attempt: one that the provider refused after all comes back to where
+it stood, and nobody has to remember it meanwhile. All of this holds within a process: newcomers of another one do not
+see who waits here, and what they give back is noticed by a look every 50 ms.
 
 It decides nothing about money: the store does, each time somebody is tried. Bounded in all.
 """
@@ -43,6 +44,8 @@ RATE_LOOK_MS = 1_000
 THRESHOLD = 8
 # Timers that have lost their meaning are kept until they pass, or until there are so many more of them.
 TIMERS_SPARE = 256
+# Calls that began in the same millisecond stand as they came: what is added to the time has room below this.
+NUMBERS = 1 << 64
 # As much as one round of turns does; the rest is due in the next.
 TURNS_MAX = 8 * TRIES_MAX
 
@@ -245,7 +248,8 @@ class WaitingRoom:
         """Let a newcomer wait."""
         reserve = ticket.reserve
         tenant, weight = self._tenants.of(reserve.scopes)
-        waiter = Waiter(ticket, queue, next(self._numbers), tenant, weight, queue.size_of(reserve), now_ms)
+        arrival = ticket.begun_ms * NUMBERS + next(self._numbers)
+        waiter = Waiter(ticket, queue, arrival, tenant, weight, queue.size_of(reserve), now_ms)
         ticket.waiter = waiter
         self.count += 1
         queue.line.put(waiter)

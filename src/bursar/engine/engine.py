@@ -191,6 +191,7 @@ class Engine:
             scopes=scopes_of(asked, candidate.settings.name, model, candidate.key, self.settings.tags),
             demand=claimed.demand,
             price=prices,
+            begun_ms=asking.begun_ms,
             start_ms=start_ms,
             wait_until_ms=asking.wait_until_ms,
             deadline_ms=asking.deadline_ms,
