@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, count
 from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bursar.rules.allowances import Demand, Meter
+from bursar.rules.allowances import Allowance, Demand, Grant, Level, Meter, decide
+from bursar.rules.estimate import Size, demand_of
 from bursar.rules.fairness import SPARE, FairLine, Tenants, least_claim
+from bursar.rules.prices import PriceCard
 
 _ARRIVALS = count(1)
 
@@ -271,7 +273,46 @@ def test_a_tenant_is_the_value_of_what_is_configured_and_has_its_weight() -> Non
 
 
 def test_the_least_claim_is_what_the_books_will_claim() -> None:
-    demand = Demand(2_000, 1_000, 10, 50, rate_input_tokens=7, rate_output_tokens=90)
+    """Three choices of 50 tokens: a provider that reserves them counts 150, whatever one of them may be."""
+    card = PriceCard.of({"input": "1", "output": "2"}, version="test")
+    size = Size(30, 7, output_limit=50, output_tokens_min=10, output_tokens_max=900, choices=3)
+    demand = demand_of(size, [card], reserves=True)
     meters: list[Meter] = ["nano_usd", "requests", "in_flight", "tokens", "input_tokens", "output_tokens"]
-    assert [least_claim(demand, meter) for meter in meters] == [12, 1, 1, 57, 7, 50]
+    assert [least_claim(demand, meter) for meter in meters] == [390_000, 1, 1, 157, 7, 150]
     assert least_claim(Demand(None, 0, 10, 10), "nano_usd") == 0
+
+
+def test_what_an_elastic_limit_reserves_at_least_is_known_where_a_cap_sets_it() -> None:
+    demand = Demand(0, 1_000, 10, 50, rate_input_tokens=7, rate_output_tokens=15, reserves=4)
+    assert (least_claim(demand, "tokens"), least_claim(demand, "output_tokens")) == (7 + 15, 15)
+    capped = replace(demand, capped_by="max_usd")
+    assert (least_claim(capped, "tokens"), least_claim(capped, "output_tokens")) == (7 + 40, 40)
+
+
+demands = st.builds(
+    lambda low, more, **rest: Demand(output_tokens_min=low, output_tokens_max=low + more, **rest),
+    st.integers(0, 40),
+    st.integers(0, 40),
+    base_pico_usd=st.integers(0, 9_000),
+    output_pico_usd=st.sampled_from([1_000, 5_000]),
+    rate_input_tokens=st.integers(0, 50),
+    rate_output_tokens=st.integers(0, 90),
+    capped_by=st.sampled_from(["", "max_usd"]),
+    reserves=st.integers(0, 3),
+)
+
+
+@given(demands)
+def test_nothing_claims_less_than_the_least_and_something_claims_just_that(demand: Demand) -> None:
+    """In books without money, with much of it, and with no more of it than the least output costs."""
+    output = Level(Allowance("output", "output_tokens", 10**6, "bucket", "minute"))
+    tokens = Level(Allowance("tokens", "tokens", 10**6, "bucket", "minute"))
+    claimed = set()
+    for capacity in (None, 10**6, demand.nano_usd(demand.output_tokens_min)):
+        levels = [output, tokens]
+        if capacity is not None:
+            levels.append(Level(Allowance("day", "nano_usd", capacity, "calendar", "day"), end_ms=10**9))
+        grant = decide(levels, demand, 0)
+        assert isinstance(grant, Grant)
+        claimed.add(grant.amounts[:2])
+    assert min(claimed) == (least_claim(demand, "output_tokens"), least_claim(demand, "tokens"))

@@ -68,10 +68,19 @@ def least_claim(demand: Demand, meter: Meter) -> int:
         return demand.nano_usd(demand.output_tokens_min)
     if meter in ("requests", "in_flight"):
         return 1
-    output_tokens = min(demand.rate_output_tokens, demand.output_tokens_max)
-    if meter == "tokens":
-        return demand.rate_input_tokens + output_tokens
-    return demand.rate_input_tokens if meter == "input_tokens" else output_tokens
+    if meter == "input_tokens":
+        return demand.rate_input_tokens
+    return _least_output_rate(demand) + (demand.rate_input_tokens if meter == "tokens" else 0)
+
+
+def _least_output_rate(demand: Demand) -> int:
+    """The least that rate limits count of the output, over all choices; see `allowances.decide`, which knows more."""
+    likely, low = demand.rate_output_tokens, demand.output_tokens_min
+    if not demand.reserves:
+        return likely if low == demand.output_tokens_max else min(likely, low)
+    reserved = low * demand.reserves
+    # Whether the limit goes to the provider, which then counts it in full, is known where a cap on the call sets it.
+    return reserved if demand.capped_by else min(likely, demand.output_tokens_max, reserved)
 
 
 class Standing(Protocol):
