@@ -102,6 +102,8 @@ def show(name: str, config: Path | None, books: str | None, as_json: bool) -> No
         click.echo(f"  alerts      at {', '.join(f'{share}%' for share in allowance.alert_at)}")
     if allowance.shape == "calendar" and allowance.period != "total":
         click.echo(f"  time zone   {allowance.time_zone}")
+    from bursar.config.by_hand import place_of
+
     click.echo(f"  defined in  {place_of(settings, allowance)}\n")
     if balances:
         draw_balances(balances, standing.allowances, ZoneInfo(settings.time_zone))
@@ -179,23 +181,6 @@ def _capacity(allowance: Allowance) -> str:
     period = {"total": " in all", None: ""}.get(allowance.period, f" a {allowance.period}")
     rolling = ", rolling" if allowance.shape == "rolling" else ""
     return f"{amount}{per}{period}{rolling}"
-
-
-def place_of(settings: Settings, allowance: Allowance) -> str:
-    """Where an allowance is defined, for people: a line of a file, a program's arguments, or the books themselves."""
-    if allowance.source in ("cli", ""):
-        return "the books (bursar budget set)"
-    if allowance.source == "session":
-        return "a program, for a session"
-    if allowance.source == "arguments":
-        return "a program's arguments (budget_usd)"
-    if allowance.source == settings.file:
-        from bursar.config.checks import path_of
-
-        path = path_of(allowance)
-        line = settings.place(path).line
-        return f"{settings.file}:{line} ({path})" if line else f"{settings.file} ({path})"
-    return allowance.source
 
 
 def described(allowance: Allowance) -> dict[str, Any]:

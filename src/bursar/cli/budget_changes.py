@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bursar.cli.budget import draw_balances, no_such, place_of, shown
+from bursar.cli.budget import draw_balances, no_such, shown
 from bursar.cli.ending import EndedError
 from bursar.cli.opening import load_settings, now_ms, open_books, require_books
 from bursar.cli.options import BUDGET_PERIODS, Pair, Usd, books_option, config_option, json_option
@@ -106,6 +106,8 @@ def remove(name: str, config: Path | None, books: str | None, as_json: bool) -> 
 
 def refuse_defined(settings: Settings, name: str) -> None:
     """Raise where the file defines a budget or limit of that name."""
+    from bursar.config.by_hand import place_of
+
     for allowance in settings.allowances:
         if allowance.name == name:
             where = place_of(settings, allowance)

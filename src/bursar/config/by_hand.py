@@ -13,13 +13,14 @@ from typing import Any, Literal
 
 from bursar.catalog.providers import known_rows
 from bursar.config import keys
+from bursar.config.checks import path_of
 from bursar.config.nearest import did_you_mean
 from bursar.config.tree import Settings
 from bursar.errors import InvalidRequestError
 from bursar.rules.allowances import Allowance, Meter, Shape
 from bursar.rules.windows import Period
 
-__all__ = ["SOURCE", "Given", "entered"]
+__all__ = ["SOURCE", "Given", "by_hand", "entered", "place_of"]
 
 # The source of what is entered by hand, whichever door it comes through.
 SOURCE = "cli"
@@ -67,10 +68,39 @@ def entered(before: Allowance | None, settings: Settings, name: str, given: Give
     period = None if shape == "gauge" else given.period or start.period or "minute"
     try:
         return replace(
-            start, meter=given.meter, shape=shape, period=period, each=each, only=only, source=start.source or SOURCE, **kept
-        )  # fmt: skip
+            start,
+            meter=given.meter,
+            shape=shape,
+            period=period,
+            each=each,
+            only=only,
+            source=start.source or SOURCE,
+            **kept,
+        )
     except ValueError as error:
         raise InvalidRequestError(str(error)) from None
+
+
+def by_hand(source: str) -> bool:
+    """Whether what has this source can be changed here: no file defines it, and no program's arguments do."""
+    return source in {SOURCE, "", "session"} or source.partition(":")[0] in {"key", "team", "user", "organisation"}
+
+
+def place_of(settings: Settings, allowance: Allowance) -> str:
+    """Where an allowance is defined, for people: a line of a file, a program's arguments, or the books themselves."""
+    if allowance.source == settings.file:
+        path = path_of(allowance)
+        line = settings.place(path).line
+        return f"{settings.file}:{line} ({path})" if line else f"{settings.file} ({path})"
+    return _PLACES.get(allowance.source, allowance.source)
+
+
+_PLACES = {
+    SOURCE: "the books (bursar budget set)",
+    "": "the books (bursar budget set)",
+    "session": "a program, for a session",
+    "arguments": "a program's arguments (budget_usd)",
+}
 
 
 def _what(given: Given) -> str:
