@@ -83,7 +83,6 @@ class Plan(Struct, frozen=True):
     tracks_cost: False leaves the cost unknown (the seed's `enable_cost_tracking: false`). observes: the whole
     configuration only counts, so no output limit is imposed; observed: the budgets that only count.
     begun_ms: when the call began, whose plan this may be one of several; 0 where it began with this one.
-    begun_ms: when the call began, whose plan this may be one of several; 0 where it began with this one.
     start_ms, wait_until_ms, deadline_ms: epoch milliseconds; no deadline is None. attempt: the number of the first
     attempt that it makes. guard: the circuit breaker of provider and model, None for none.
     first_token_seconds, stall_seconds: how long a stream may take to its first token and between two pieces.
@@ -124,7 +123,6 @@ class Plan(Struct, frozen=True):
     first_token_seconds: float | None = None
     stall_seconds: float | None = None
     limits_observed: bool = False
-    begun_ms: int = 0
     begun_ms: int = 0
     on_abort: OnAbort = "drain"
     keeps_said: bool = False
