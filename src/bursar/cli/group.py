@@ -96,6 +96,8 @@ COMMANDS = dict([
     _command("models", "Known models with their prices and output maxima.", "Money"),
     _command("prices", "A model's price, with its source and date.", "Money"),
     _command("serve", "Run the gateway: every program's calls, with a key and budgets each.", "Gateway"),
+    _command("keys", "Keys of callers: make, list, change, rotate, revoke.", "Gateway"),
+    _command("teams", "Teams of keys, and what each may spend.", "Gateway"),
     _command("breaker", "Models that are left alone because they fail; reset them.", "Tools"),
     _command("db", "Check, back up and prune the books.", "Tools"),
     _command("sim", "Run a provider to practise on.", "Tools"),

@@ -32,7 +32,7 @@ DAY_SECONDS = 86_400.0
 BUDGET_PERIODS = ("hour", "day", "week", "month", "total")
 LIMIT_METERS = ("requests", "tokens", "input_tokens", "output_tokens", "in_flight")
 # What a call has of itself, and the tags that most people use; any other name is a tag's too.
-OWN_DIMENSIONS = ("provider", "model", "key", "user", "session")
+OWN_DIMENSIONS = ("provider", "model", "key", "provider_key", "user", "session")
 DIMENSIONS = (*OWN_DIMENSIONS, "organisation", "team")
 NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 TAG = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"

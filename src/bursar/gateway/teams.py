@@ -6,7 +6,7 @@ from bursar.call.keyring import Keyring
 from bursar.config.nearest import did_you_mean
 from bursar.errors import ConfigError
 from bursar.gateway.quotas import holder_checked
-from bursar.rules.keys import NAME, Team
+from bursar.rules.keys import NAME, Team, refusal_of
 
 
 class UnknownNameError(ConfigError):
@@ -35,3 +35,13 @@ def team_of(keyring: Keyring, name: str) -> Team:
         hint = did_you_mean(name, sorted(teams), "teams")
         raise UnknownNameError(f"there is no team {name[:80]!r}; {hint} (bursar teams create makes one)")
     return teams[name]
+
+
+def remove_team(keyring: Keyring, name: str, now_ms: int) -> None:
+    """Forget a team. Raises ConfigError while a key that counts belongs to it; its budget binds whoever names it."""
+    team_of(keyring, name)
+    keys = keyring.keys()
+    members = [key.name for key in keys if key.team == name and refusal_of(key, now_ms) is None]
+    if members:
+        raise ConfigError(f"{name!r} has keys that count ({', '.join(members[:5])}): revoke or move them first")
+    keyring.remove_team(name)
