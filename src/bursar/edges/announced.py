@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from bursar.call.effects import Relay, Streamed
 from bursar.call.exchange import Failed
+from bursar.wire.marks import continued_mark, restarted_mark
 from bursar.wire.preamble import preamble_of
 
 # More announcements than that are passed on as they come.
@@ -31,6 +32,7 @@ class Announced:
         self.first_token_ms: int | None = None
         self.restarts = 0
         self.continued = 0
+        self._mark = b""
         self._broke_off = False
 
     def begin(self, relay: Relay) -> None:
@@ -58,8 +60,15 @@ class Announced:
             self._broke_off = False
             if self.effect.continues:
                 self.continued += 1
+                self._mark = continued_mark(self.continued)
             else:
                 self.restarts += 1
+                self._mark = restarted_mark(self.restarts)
+
+    def mark(self) -> bytes:
+        """What a stream of bytes says before the payloads that were pulled last; b"" where they just follow."""
+        mark, self._mark = self._mark, b""
+        return mark
 
     def unread(self, data: bytes) -> None:
         """Keep bytes of which no event came, as long as there was none."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from bursar.sim import text
 from bursar.sim.asks import ChatAsk, EmbeddingAsk
+from bursar.sim.begun import begun_in
 from bursar.sim.exchange import Exchange
 from bursar.sim.failures import Failure, RefusedRequestError, from_status, invalid, unknown_model
 from bursar.sim.faults import Fault, parse_fault
@@ -58,6 +59,8 @@ def admit_chat(exchange: Exchange, ask: ChatAsk, headers: Mapping[str, str]) -> 
         wishes,
         terms=exchange.terms,
         cached_tokens=seen_before(exchange, ask, wishes),
+        begun=begun_in(ask, exchange.form.goes_on, exchange.model) if exchange.kind == "chat" else "",
+        echoes=exchange.form.goes_on == "prefix",
     )
     reserved = exchange.generation.usage.prompt_tokens + (ask.output_limit or 0) * ask.choices
     take_rate(exchange, reserved)

@@ -140,5 +140,6 @@ ANTHROPIC = Form(
     stream_failure=lambda stamp, failure: named_event(failure_body(failure) | {"request_id": stamp.request_id}),
     model_row=model_row,
     errors_name_request=True,
+    goes_on="plain",
     speaks=("messages", "count_tokens"),
 )

@@ -33,6 +33,7 @@ class Message(msgspec.Struct, frozen=True):
     content: str | list[Part] | None = None
     name: str | None = None
     tool_calls: msgspec.Raw = msgspec.Raw()
+    prefix: bool | None = None
 
     def texts(self) -> list[str]:
         content = self.content
@@ -85,6 +86,8 @@ class ChatAsk(msgspec.Struct, frozen=True):
     prompt_cache_key: str | None = None
     web_search_options: dict[str, Any] | None = None
     plugins: list[dict[str, Any]] | None = None
+    continue_final_message: bool = False
+    add_generation_prompt: bool | None = None
 
     @property
     def choices(self) -> int:
@@ -113,6 +116,10 @@ class ChatAsk(msgspec.Struct, frozen=True):
             found.append(message.role)
             found.extend(message.texts())
         return found
+
+    def without_last(self) -> ChatAsk:
+        """The conversation before its last message."""
+        return msgspec.structs.replace(self, messages=self.messages[:-1])
 
     def prompt_tokens(self) -> int:
         texts = [text for message in self.messages for text in message.texts()]

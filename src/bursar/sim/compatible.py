@@ -34,6 +34,7 @@ AZURE = replace(
 KEYED = replace(
     GENERIC,
     needs_key=True,
+    goes_on="",
     speaks=("chat",),
     failure_body=openai_failure,
     failure_headers=openai_failure_headers,
@@ -58,6 +59,7 @@ MISTRAL = replace(
     prefix="/mistral/v1",
     speed=Speed(0.30, 0.008),
     takes_stream_options=False,
+    goes_on="prefix",
     rate_headers=quirks.mistral_headers,
     reply_id=lambda serial, created: f"{serial:0>32}",
     usage=quirks.mistral_usage,

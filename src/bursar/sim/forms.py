@@ -82,6 +82,8 @@ class Form:
     """The service tiers it takes; where it has none the field is let through."""
     errors_name_request: bool = False
     """Whether an error's body carries the request's id, as its header does."""
+    goes_on: str = ""
+    """How it is told to go on from an answer that the last message begins: plain, prefix, flag, or not at all."""
     speaks: tuple[str, ...] = ("chat", "embeddings")
     """Which kinds of request it takes: chat, embeddings, messages, responses."""
 
@@ -134,6 +136,8 @@ def deltas(form: Form, choice: Choice) -> list[tuple[Json, int]]:
         found += [({"reasoning": piece}, 1) for piece in choice.reasoning]
     else:
         hidden = len(choice.reasoning)
+    if choice.echo:
+        found.append(({"content": choice.echo}, 0))
     found += [({"content": piece}, 1) for piece in choice.pieces]
     for number, call in enumerate(choice.tool_calls):
         opening = {"index": number, "id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}}

@@ -13,6 +13,7 @@ import msgspec
 
 from bursar.sim import prices, text
 from bursar.sim.asks import ChatAsk, Tool
+from bursar.sim.begun import left_of
 from bursar.sim.failures import RefusedRequestError, invalid
 from bursar.sim.prices import LISTED, Bill, Model, Terms
 from bursar.sim.usage import Usage
@@ -37,13 +38,14 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One answer. `finish_reason` is stop, length or tool_calls."""
+    """One answer. `finish_reason` is stop, length or tool_calls; `echo` what it repeats of its prompt, unbilled."""
 
     index: int
     pieces: list[str]
     reasoning: list[str]
     tool_calls: tuple[ToolCall, ...]
     finish_reason: str
+    echo: str = ""
 
     @property
     def tokens(self) -> int:
@@ -51,7 +53,7 @@ class Choice:
 
     @property
     def content(self) -> str:
-        return "".join(self.pieces)
+        return self.echo + "".join(self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,12 @@ def generate(
     *,
     terms: Terms = LISTED,
     cached_tokens: int = 0,
+    begun: str = "",
+    echoes: bool = False,
 ) -> Generation:
     """The answer to one ask, whose first `cached_tokens` were seen before.
+
+    begun: what its last message has of the answer already; `echoes` says that it is repeated.
 
     Raises RefusedRequestError where the prompt is larger than the model's context.
     """
@@ -93,13 +99,18 @@ def generate(
             f"However, your messages resulted in {prompt_tokens} tokens."
         )
         raise RefusedRequestError(invalid(message, "messages", "context_length_exceeded"))
-    request_digest = text.digest(seed, model.id, ask.lines())
+    request_digest = text.digest(seed, model.id, (ask.without_last() if begun else ask).lines())
     limit = min(model.output_tokens_max, ask.output_limit or model.output_tokens_max)
     tools = called_tools(ask, wishes)
     choices = []
     for index in range(ask.choices):
         choice_digest = request_digest + index
-        if tools:
+        if begun and not tools:
+            spoken = text_choice(
+                model, words, wishes, index=index, limit=model.output_tokens_max, choice_digest=choice_digest
+            )
+            choices.append(gone_on(spoken, begun, limit, echoes=echoes))
+        elif tools:
             choices.append(tool_choice(tools, index, limit, choice_digest))
         else:
             choices.append(text_choice(model, words, wishes, index=index, limit=limit, choice_digest=choice_digest))
@@ -153,6 +164,13 @@ def text_choice(
     reasoning = words.pieces(choice_digest + 1, index, thinking)
     pieces = words.pieces(choice_digest, index, count - thinking)
     return Choice(index, pieces, reasoning, (), "length" if planned > limit else "stop")
+
+
+def gone_on(choice: Choice, begun: str, limit: int, *, echoes: bool = False) -> Choice:
+    """The rest of an answer that was begun, in so many tokens; nothing is thought of it any more."""
+    left = left_of(choice.pieces, begun)
+    finish = "length" if len(left) > limit else choice.finish_reason
+    return replace(choice, pieces=left[:limit], reasoning=[], finish_reason=finish, echo=begun if echoes else "")
 
 
 def tool_choice(tools: list[tuple[str, str]], index: int, limit: int, choice_digest: int) -> Choice:

@@ -68,4 +68,5 @@ GENERIC = Form(
     failure_headers=failure_headers,
     stream_failure=lambda stamp, failure: forms.event(failure_body(failure)) + forms.DONE,
     model_row=model_row,
+    goes_on="flag",
 )

@@ -107,5 +107,6 @@ GROQ = Form(
     failure_headers=failure_headers,
     stream_failure=stream_failure,
     model_row=model_row,
+    goes_on="plain",
     tiers=tiers.GROQ,
 )

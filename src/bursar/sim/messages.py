@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from bursar.sim.admission import check_key, choose_model, find_model, given_fault, take_rate
+from bursar.sim.begun import begun_in
 from bursar.sim.delivery import answer, read_body, send_unserved, send_whole
 from bursar.sim.exchange import Exchange
 from bursar.sim.failures import RefusedRequestError, refuse
@@ -86,6 +87,7 @@ def admit_message(exchange: Exchange, ask: MessageAsk, headers: Mapping[str, str
     prompt_tokens = whole_prompt_tokens(pieces)
     check_room(model, prompt_tokens)
     take_rate(exchange, prompt_tokens + ask.max_tokens)
+    begun = begun_in(chat, exchange.form.goes_on, model)
     cached = Cached()
     if exchange.fault is None or exchange.fault.bills:
         owner = f"{key_of(headers, exchange.form.key_header)}\0{model.id}"
@@ -98,6 +100,7 @@ def admit_message(exchange: Exchange, ask: MessageAsk, headers: Mapping[str, str
         prompt_tokens=prompt_tokens,
         cached=cached,
         terms=exchange.terms,
+        begun=begun,
     )
     exchange.generation = answered.generation
     exchange.pace = desk.clock.pace(exchange.form.speed)

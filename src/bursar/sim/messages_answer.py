@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from bursar.sim import text
 from bursar.sim.asks import ChatAsk
 from bursar.sim.failures import refuse
-from bursar.sim.generation import REASONING_SHARE, Choice, Generation, called_tools, mark, tool_choice
+from bursar.sim.generation import REASONING_SHARE, Choice, Generation, called_tools, gone_on, mark, tool_choice
 from bursar.sim.markedcache import Cached
 from bursar.sim.messages_ask import MessageAsk
 from bursar.sim.prices import Model, Terms
@@ -79,16 +79,20 @@ def answer_to(
     prompt_tokens: int,
     cached: Cached,
     terms: Terms,
+    begun: str = "",
 ) -> Answer:
-    """The answer to one ask whose prompt the model has room for."""
+    """The answer to one ask whose prompt the model has room for; `begun`: what its last turn has of it already."""
     room = model.context_tokens - prompt_tokens
     chat = ask.as_chat()
     wishes = chat.wishes()
     limit = min(ask.max_tokens, room)
     wished = 1 if wishes.web_searches is None else wishes.web_searches
     searches = min(wished, limit // SEARCH_TOKENS) if ask.searches() else 0
-    digest = text.digest(seed, model.id, chat.lines())
-    spoken, sequence = speak(ask, chat, words, wishes, limit=limit - searches * SEARCH_TOKENS, digest=digest)
+    digest = text.digest(seed, model.id, (chat.without_last() if begun else chat).lines())
+    left = limit - searches * SEARCH_TOKENS
+    spoken, sequence = speak(ask, chat, words, wishes, limit=model.output_tokens_max if begun else left, digest=digest)
+    if begun:
+        spoken = gone_on(spoken, begun, left)
     summary = tuple(words.pieces(digest, 2, SUMMARY_TOKENS)) if wishes.compacted_tokens and ask.compacts else ()
     compacted = wishes.compacted_tokens if summary else 0
     used = Usage(

@@ -205,6 +205,7 @@ OPENROUTER = Form(
     failure_headers=failure_headers,
     stream_failure=stream_failure,
     model_row=model_row,
+    goes_on="plain",
     tiers=tiers.OPENROUTER,
     speaks=("chat", "embeddings", "responses"),
     cancel_stops=lambda model: upstream(model) not in BILLED_IN_FULL,
