@@ -92,6 +92,9 @@ def place_of(settings: Settings, allowance: Allowance) -> str:
         path = path_of(allowance)
         line = settings.place(path).line
         return f"{settings.file}:{line} ({path})" if line else f"{settings.file} ({path})"
+    holder, _, name = allowance.source.partition(":")
+    if name and holder in _HOLDERS:
+        return f"the books ({_HOLDERS[holder]} {name})"
     return _PLACES.get(allowance.source, allowance.source)
 
 
@@ -101,6 +104,8 @@ _PLACES = {
     "session": "a program, for a session",
     "arguments": "a program's arguments (budget_usd)",
 }
+# Whose budget it is, and what changes it.
+_HOLDERS = {"key": "bursar keys change", "team": "bursar teams budget"}
 
 
 def _what(given: Given) -> str:

@@ -22,6 +22,7 @@ UNKNOWN_LOOKS = 20
 # Longer than any key; not worth a digest.
 KEY_BYTES_MAX = 512
 BEARER = b"bearer "
+UNKNOWN = "this gateway knows no such key: ask whoever runs it for one"
 
 
 class NotAllowedError(Exception):
@@ -60,7 +61,7 @@ class Doorkeeper:
             self._learn(now_ms)
             key = self._known.get(digest)
         if key is None:
-            raise NotAllowedError(401, "invalid_api_key", "this gateway knows no such key: ask whoever runs it for one")
+            raise NotAllowedError(401, "invalid_api_key", UNKNOWN)
         if not matches(key, digest, now_ms):
             raise NotAllowedError(401, "key_rotated", f"the key {key.name!r} was rotated: use the new one")
         refusal = refusal_of(key, now_ms)
@@ -99,20 +100,17 @@ class Doorkeeper:
 
 def _text_of(headers: Mapping[bytes, bytes]) -> str:
     """The key that a request shows. Raises NotAllowedError where there is none, or several that differ."""
-    shown = {value for value in map(headers.get, (b"x-api-key", b"api-key")) if value is not None}
-    authorization = headers.get(b"authorization")
-    if authorization is not None:
-        if authorization[: len(BEARER)].lower() != BEARER:
-            raise NotAllowedError(401, "invalid_api_key", "Authorization must be: Bearer, a space, and a key")
-        shown.add(authorization[len(BEARER) :].strip())
-    shown.discard(b"")
+    authorization = headers.get(b"authorization", b"")
+    if authorization and authorization[: len(BEARER)].lower() != BEARER:
+        raise NotAllowedError(401, "invalid_api_key", "Authorization must be: Bearer, a space, and a key")
+    given = (authorization[len(BEARER) :].strip(), headers.get(b"x-api-key", b""), headers.get(b"api-key", b""))
+    shown = [text for text in given if text]
     if not shown:
         raise NotAllowedError(
             401, "missing_api_key", "no key came with the request: send it as Authorization: Bearer sk-bursar-..."
         )
-    if len(shown) > 1:
+    if any(text != shown[0] for text in shown[1:]):
         raise NotAllowedError(401, "several_api_keys", "the request shows two keys that differ: send one")
-    text = shown.pop()
-    if len(text) > KEY_BYTES_MAX:
-        raise NotAllowedError(401, "invalid_api_key", "this gateway knows no such key: ask whoever runs it for one")
-    return text.decode("latin-1")
+    if len(shown[0]) > KEY_BYTES_MAX:
+        raise NotAllowedError(401, "invalid_api_key", UNKNOWN)
+    return shown[0].decode("latin-1")
