@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from bursar.call.books import Mark, Reserve, Settle, Void
+from bursar.call.books import Granted, Mark, Reserve, Settle, Void
 from bursar.call.exchange import Exchange, Failed
 from bursar.call.plan import Plan, Tightening
 from bursar.catalog.providers import OnAbort
@@ -59,7 +59,8 @@ class Relay(Struct, frozen=True):
 
     dialect: what the caller sees is in; what opens a reply in it is held back until output follows. on_abort: what to
     do when the caller leaves: let the drain read on, or close the stream at once. keeps_said: what the caller sees is
-    remembered. continues: what follows goes on where a stream before it broke off; else it begins the reply anew.
+    remembered. continues: what follows goes on where a stream before it broke off; else it begins the reply anew. plan,
+    grant: what is known of the attempt when its stream begins, for whoever tells the caller.
     """
 
     reader: StreamReader
@@ -67,6 +68,8 @@ class Relay(Struct, frozen=True):
     on_abort: OnAbort = "drain"
     keeps_said: bool = False
     continues: bool = False
+    plan: Plan | None = None
+    grant: Granted | None = None
 
 
 class Sleep(Struct, frozen=True, gc=False):

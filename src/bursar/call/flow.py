@@ -154,7 +154,7 @@ def _send(
         on_abort = "drain" if plan.on_abort == "cancel" and plan.provider.records and not request_id else plan.on_abort
         if plan.joint is not None:
             reader = Joined(reader, plan.request.dialect, plan.joint)
-        relay = Relay(reader, plan.request.dialect, on_abort, plan.keeps_said, plan.joint is not None)
+        relay = Relay(reader, plan.request.dialect, on_abort, plan.keeps_said, plan.joint is not None, plan, grant)
         streamed: Streamed = yield relay
         timing = Timing(granted_ms, clock(), streamed.first_token_ms)
         conclusion = conclude_stream(plan, grant, outcome, reader.metered(), streamed, timing)

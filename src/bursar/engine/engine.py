@@ -45,7 +45,7 @@ from bursar.rules.routes import Candidate as Way
 from bursar.telemetry.log import CallLog
 from bursar.telemetry.stats import CallStatistics
 from bursar.wire.continuing import Said
-from bursar.wire.dialect import Dialect
+from bursar.wire.dialect import Dialect, Request
 from bursar.wire.dialects import translation
 
 # Where an allowance is defined that no file defines, as configuration calls it.
@@ -61,7 +61,8 @@ def wall_ms() -> int:
 class Asking:
     """What stays the same over all attempts of a call. `wait_until_ms` is set when the first is planned.
 
-    keeps_said: what its caller sees of a stream is remembered, so that another attempt can go on from there.
+    keeps_said: what its caller sees of a stream is remembered, so that another attempt can go on from there. request:
+    the body as it was read in the dialect, where that was done already.
     """
 
     dialect: Dialect
@@ -72,6 +73,7 @@ class Asking:
     deadline_ms: int | None
     wait_until_ms: int = 0
     keeps_said: bool = False
+    request: Request | None = None
 
 
 class Engine:
@@ -108,17 +110,18 @@ class Engine:
         )
         self._watchers()
 
-    def route(self, dialect: Dialect, body: bytes, asked: Asked) -> Itinerary:
+    def route(self, dialect: Dialect, body: bytes, asked: Asked, request: Request | None = None) -> Itinerary:
         """The way of a call through its candidates; everything is decided that can be before its first effect.
 
         `body` is one JSON object in the dialect; its model name is replaced by that of each candidate. Where a provider
-        does not speak the dialect, it is translated into one that the provider speaks.
+        does not speak the dialect, it is translated into one that the provider speaks. request: the body as the dialect
+        has read it, where the caller did that already.
         Raises ConfigError (unknown provider, missing key) and InvalidRequestError.
         """
         ways = self._ways(asked)
         begun_ms = self.clock()
         deadline_ms = None if asked.timeout is None else begun_ms + milliseconds("timeout", asked.timeout)
-        asking = Asking(dialect, body, asked, self._ids.new(begun_ms), begun_ms, deadline_ms)
+        asking = Asking(dialect, body, asked, self._ids.new(begun_ms), begun_ms, deadline_ms, request=request)
 
         route = self.settings.routes.get(asked.model or "")
         asking.keeps_said = route is not None and route.after_first_token == "continue"
@@ -166,7 +169,9 @@ class Engine:
         provider, _, model = way.name.partition("/")
         candidate = self._roster.of(provider, way.key)
         dialect = _spoken(asking.dialect, candidate.row)
-        request, joint = dialect.parse(asking.body), None
+        request, joint = asking.request, None
+        if request is None or dialect is not asking.dialect:
+            request = dialect.parse(asking.body)
         if said is not None:
             request, joint = going_on(dialect, request, candidate.row, candidate.settings, model, said)
         prices = self._priced(candidate, asking.begun_ms)
