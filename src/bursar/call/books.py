@@ -244,6 +244,23 @@ class UsageRow:
     would_refuse: Mapping[str, int] = field(default_factory=dict)
 
 
+class Repository(NamedTuple):
+    """The file of the books and the connections to it, as this process has them; all 0 for books in memory.
+
+    commits: transactions that this process has written. last_commit_ms: epoch milliseconds, 0 for none yet.
+    """
+
+    readers_open: int = 0
+    readers_in_use: int = 0
+    readers_max: int = 0
+    writers_open: int = 0
+    writers_max: int = 0
+    wal_bytes: int = 0
+    file_bytes: int = 0
+    commits: int = 0
+    last_commit_ms: int = 0
+
+
 class Store(Protocol):
     """The books. Every method blocks; `transact` is called by one thread at a time, the reads by any.
 
@@ -307,6 +324,9 @@ class Store(Protocol):
         limit: int = 100,
     ) -> list[Fact]:
         """Rows of the ledger, newest first: of a call, of a provider, reserved in [since_ms, until_ms), uncertain."""
+
+    def repository(self) -> Repository:
+        """How the file and its connections are doing; cheap enough for every second."""
 
     def close(self) -> None:
         """Give up this process's lease and close every connection. Holds still pending become orphans."""

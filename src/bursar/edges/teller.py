@@ -144,6 +144,11 @@ class Teller:
         return self._waits.snapshot()
 
     @property
+    def queued(self) -> int:
+        """How many operations wait to be committed."""
+        return len(self._queue)
+
+    @property
     def unsettled(self) -> int:
         """How many settles the books have not taken yet."""
         return len(self._failing)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bursar.call.books import Repository
 from bursar.edges.stores import schema
 from bursar.edges.stores.filesystems import MOUNTINFO, refuse_shared
 from bursar.edges.stores.locks import Locking
@@ -43,6 +44,7 @@ class Connections:
         self.path = path
         self.busy_timeout_ms = busy_timeout_ms
         self.readers_max = max_readers
+        self.writers_max = max_writers
         self.readers_in_use = 0
         self.commits = 0
         self._locking = locking
@@ -122,10 +124,21 @@ class Connections:
     @property
     def wal_bytes(self) -> int:
         """The size of the write-ahead log."""
-        try:
-            return Path(f"{self.path}-wal").stat().st_size
-        except OSError:
-            return 0
+        return _size(Path(f"{self.path}-wal"))
+
+    def repository(self, last_commit_ms: int) -> Repository:
+        """The figures of now, without a question to the database."""
+        return Repository(
+            readers_open=self.readers_open,
+            readers_in_use=self.readers_in_use,
+            readers_max=self.readers_max,
+            writers_open=int(self._writer is not None),
+            writers_max=self.writers_max,
+            wal_bytes=self.wal_bytes,
+            file_bytes=_size(self.path),
+            commits=self.commits,
+            last_commit_ms=last_commit_ms,
+        )
 
     def close(self, farewell: Callable[[sqlite3.Connection], None] | None = None) -> None:
         """Close every connection; `farewell` is given the last write transaction. Idempotent, harmless in a child."""
@@ -286,6 +299,13 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _make_file(path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from bursar.call.books import Balance, Fact, Operation, Outcome, UsageQuery, UsageRow
+from bursar.call.books import Balance, Fact, Operation, Outcome, Repository, UsageQuery, UsageRow
 from bursar.edges.stores.alerts import MemoryClaims
 from bursar.edges.stores.applying import apply, attempt_of
 from bursar.edges.stores.auditing import audit
@@ -158,6 +158,10 @@ class MemoryStore:
         """Every definition, by name."""
         with self._open():
             return [defined.allowance for _, defined in sorted(self._defined.items())]
+
+    def repository(self) -> Repository:
+        """There is no file."""
+        return Repository()
 
     def close(self) -> None:
         """Refuse further use. What the books say is gone with the store."""

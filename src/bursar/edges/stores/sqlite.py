@@ -12,7 +12,19 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bursar.call.books import Balance, Expire, Expired, Fact, Operation, Outcome, Renew, Reserve, UsageQuery, UsageRow
+from bursar.call.books import (
+    Balance,
+    Expire,
+    Expired,
+    Fact,
+    Operation,
+    Outcome,
+    Renew,
+    Repository,
+    Reserve,
+    UsageQuery,
+    UsageRow,
+)
 from bursar.edges.stores import definitions, reads
 from bursar.edges.stores.alerts import SqliteClaims
 from bursar.edges.stores.applying import apply, foresee, needed_keys
@@ -191,6 +203,10 @@ class SqliteStore:
         """Every definition in the books, by name."""
         with self._connections.reading() as connection:
             return [defined.allowance for defined in definitions.read(connection).values()]
+
+    def repository(self) -> Repository:
+        """How the file and its connections are doing; asks the file system, not the file."""
+        return self._connections.repository(self._last_commit_ms)
 
     def close(self) -> None:
         """Give up the lease and close every connection. Holds still pending become orphans. Idempotent."""
