@@ -253,11 +253,11 @@ def _final(failures: list[Failure], observe: Observer, clock: Callable[[], int])
     failure = asked[-1] if asked else _soonest(failures)
     error = failure.error
     begun = [one for one in asked if isinstance(one.error, StreamInterruptedError)]
-    if begun and failure is not begun[-1]:
-        # The caller has some of a reply, which is his to have, whatever became of the attempts to replace it.
-        failure, last = begun[-1], error
-        error = failure.error
-        error.__cause__ = last
+    if begun:
+        # The caller has some of a reply, and is told so, whatever became of the attempts to replace it.
+        failure, error = begun[-1], begun[-1].error
+        if failures[-1] is not failure:
+            error.__cause__ = error.__cause__ or failures[-1].error
     error.earlier = _earlier([one for one in failures if one is not failure])
     if isinstance(error, ProviderError):
         error.attempts = max(len(asked), 1)
