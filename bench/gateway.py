@@ -49,7 +49,7 @@ def bursar_config(upstream_url: str) -> dict[str, Any]:
         },
         "limits": {
             "requests": {"requests": 100_000_000, "per": "minute", "each": "key"},
-            "tokens": {"tokens": 1_000_000_000_000, "per": "minute", "each": "key"},
+            "tokens": {"tokens": 1_000_000_000, "per": "minute", "each": "key"},
             "flight": {"in_flight": 100_000, "each": "key"},
         },
     }

@@ -93,7 +93,8 @@ def process(
             deadline = time.monotonic() + START_SECONDS
             while not answers():
                 if started.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"{command[0]} did not start; see {log.name}")
+                    said = Path(log.name).read_bytes()[-2_000:].decode("utf-8", "replace")
+                    raise RuntimeError(f"{' '.join(command)} did not start: {said}")
                 time.sleep(0.1)
             yield started.pid
         finally:

@@ -62,7 +62,8 @@ class Provider(asyncio.Protocol):
         head, end, body = self.buffer.partition(b"\r\n\r\n")
         if not end:
             return
-        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        lengths = (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        length = next(lengths, 0)  # a proxy that asks whether anybody is there sends no body
         if len(body) >= length:
             self.buffer = b""
             if b'"stream":true' in body.replace(b" ", b""):

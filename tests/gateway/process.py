@@ -54,6 +54,12 @@ class Served:
             self.tell(signal.SIGTERM)
         return self.process.wait(60)
 
+    def close(self) -> None:
+        """Read what is left of what it said; workers that outlive it say no more than a moment."""
+        self._reader.join(20)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
@@ -75,6 +81,7 @@ def served(folder: Path, *arguments: str, **environ: str) -> Iterator[Served]:
     finally:
         started.process.kill()
         started.process.wait()
+        started.close()
 
 
 def children(pid: int) -> list[int]:

@@ -66,24 +66,38 @@ class Running:
         timeout: float = 30,
     ) -> Answer:
         """One request on a connection of its own; a body that is not bytes is sent as JSON."""
-        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        sent = {"authorization": f"Bearer {key}"} if key is not None else {}
-        if data is not None:
-            sent["content-type"] = "application/json"
-        connection = http.client.HTTPConnection(*self.address, timeout=timeout)
-        try:
-            connection.request(method, path, body=data, headers={**sent, **(headers or {})})
-            answer = connection.getresponse()
-            told = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(answer.status, told, answer.read())
-        finally:
-            connection.close()
+        return asked(self.address, method, path, body, key=key, headers=headers, timeout=timeout)
 
     def chat(self, text: str = "Name three rivers.", **fields: Any) -> Answer:
         """A small chat; keyword arguments `key` and `headers` are those of `ask`, the others of the body."""
         own = {name: fields.pop(name) for name in ("key", "headers", "timeout") if name in fields}
         body = {"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": text}], "max_tokens": 20}
         return self.ask("POST", "/v1/chat/completions", body | fields, **own)
+
+
+def asked(
+    address: tuple[str, int],
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    key: str | None = ADMIN_KEY,
+    headers: Mapping[str, str] | None = None,
+    timeout: float = 30,
+) -> Answer:
+    """One request on a connection of its own; a body that is not bytes is sent as JSON."""
+    data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+    sent = {"authorization": f"Bearer {key}"} if key is not None else {}
+    if data is not None:
+        sent["content-type"] = "application/json"
+    connection = http.client.HTTPConnection(*address, timeout=timeout)
+    try:
+        connection.request(method, path, body=data, headers={**sent, **(headers or {})})
+        answer = connection.getresponse()
+        told = {name.lower(): value for name, value in answer.getheaders()}
+        return Answer(answer.status, told, answer.read())
+    finally:
+        connection.close()
 
 
 def write_config(folder: Path, sim: Sim, config: Mapping[str, Any] | None = None) -> Path:
