@@ -110,7 +110,7 @@ async def test_cancelled_while_waiting_for_a_seat(provider: Provider) -> None:
             await asyncio.sleep(0)
         seat.release()  # in the same moment as the cancellation, or after it
         first, second, third = await asyncio.gather(
-            *waits[:2], asyncio.wait_for(asyncio.shield(waits[1]), 1), return_exceptions=True
+            *waits[:2], asyncio.wait_for(asyncio.shield(waits[1]), HANG_SECONDS), return_exceptions=True
         )
         assert isinstance(first, asyncio.CancelledError)
         assert second is third
