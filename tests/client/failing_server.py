@@ -103,7 +103,7 @@ async def closed_before_output(request: Request) -> None:
 async def reset_in_mid_stream(request: Request) -> None:
     """Reset once there was time to hand over what had come."""
     await request.send(STREAM_HEAD + BEGUN if request.stream else JSON_HEAD + CHAT_REPLY[:40])
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.5)
     await request.reset()
 
 

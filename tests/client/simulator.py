@@ -12,6 +12,7 @@ from typing import Any
 from bursar.sim.config import SimConfig
 from bursar.sim.exchange import Desk
 from bursar.sim.faults import parse_rule
+from bursar.sim.latency import Clock
 from bursar.sim.record import Entry
 from bursar.sim.server import running
 
@@ -56,6 +57,7 @@ class Sim:
 
     url: str
     desk: Desk
+    loop: asyncio.AbstractEventLoop
 
     def config(self, **providers: Any) -> dict[str, Any]:
         """A configuration with every provider of the simulator; keyword arguments add keys to one of them.
@@ -75,6 +77,15 @@ class Sim:
     def billed(self, *call_ids: str) -> int:
         """Nano-USD billed for these calls."""
         return sum(entry.billed_nano_usd for entry in self.entries(*call_ids))
+
+    def release(self) -> None:
+        """End every stall, of the replies under way and of those to come, until the next reset."""
+        self.loop.call_soon_threadsafe(self.desk.clock.hurry)
+
+    def reset(self) -> None:
+        """As if just started."""
+        self.desk.reset()
+        self.desk.clock = Clock(self.desk.config.seed, self.desk.config.latency)
 
     @contextlib.contextmanager
     def faults(self, *rules: str) -> Iterator[None]:
@@ -96,7 +107,7 @@ def simulating(config: SimConfig | None = None) -> Iterator[Sim]:
     async def serve() -> None:
         loops.append(asyncio.get_running_loop())
         async with running(config) as sim:
-            ready.append(Sim(sim.url, sim.desk))
+            ready.append(Sim(sim.url, sim.desk, loops[0]))
             started.set()
             await stop.wait()
 

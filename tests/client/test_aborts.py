@@ -24,7 +24,7 @@ def stopping(sim: Sim) -> Iterator[Sim]:
     """A simulator whose openai, too, ends its bill when a client leaves."""
     sim.desk.switch_cancel({"openai": True})
     yield sim
-    sim.desk.reset()
+    sim.reset()
 
 
 def soon(llm: Teller) -> None:

@@ -89,7 +89,7 @@ async def test_a_call_may_be_cancelled_at_any_step(ask: Ask, again: bool) -> Non
     """
     with no_complaints():
         async with running(SimConfig()) as here:
-            sim = Sim(here.url, here.desk)
+            sim = Sim(here.url, here.desk, asyncio.get_running_loop())
             async with bursar.AsyncClient(sim.config(), budget_usd=50, books="memory:") as llm:
                 await ask(llm)
                 before = asyncio.all_tasks()
@@ -119,7 +119,7 @@ async def test_a_call_may_be_cancelled_at_any_step(ask: Ask, again: bool) -> Non
 
 
 async def test_a_cancelled_caller_leaves_at_once_and_what_was_sent_is_read_on(sim: Sim) -> None:
-    with sim.faults("stall:0.2,after_chunks=1"):
+    with sim.faults("stall:60,after_chunks=1"):
         async with bursar.AsyncClient(sim.config(), budget_usd=5, books="memory:") as llm:
             asked = sim.desk.opened
             task = asyncio.create_task(ask_chat(llm))
@@ -128,6 +128,7 @@ async def test_a_cancelled_caller_leaves_at_once_and_what_was_sent_is_read_on(si
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert llm.budgets()[0].held > 0, "it is still being read"
+            sim.release()
             await quiet(llm)
             aborted = [fact for fact in llm._engine.store.attempts() if fact.ending == "aborted"]
             assert [fact.certain for fact in aborted] == [True]

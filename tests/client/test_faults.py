@@ -117,8 +117,11 @@ async def test_a_connection_that_is_refused_costs_nothing_and_was_not_sent(colou
 async def test_a_deadline_ends_a_stalled_reply_at_its_bound(sim: Sim, colour: str, streamed: bool) -> None:
     with sim.faults("stall:30,after_chunks=1"):
         async with opened(colour, sim.config(), budget_usd=5) as llm:
-            with pytest.raises((ProviderTimeoutError, bursar.StreamInterruptedError)) as raised:
-                await (llm.stream(timeout=0.15) if streamed else llm.chat(timeout=0.15))
+            for seconds in (0.15, 1.5, 10):  # a busy machine needs longer to send it
+                with pytest.raises((ProviderTimeoutError, bursar.StreamInterruptedError)) as raised:
+                    await (llm.stream(timeout=seconds) if streamed else llm.chat(timeout=seconds))
+                if raised.value.sent:
+                    break
             fact = llm.facts()[0]
             assert not fact.certain
             assert fact.charged_nano_usd == fact.bound_nano_usd
@@ -128,7 +131,7 @@ async def test_a_deadline_ends_a_stalled_reply_at_its_bound(sim: Sim, colour: st
 
 async def test_a_read_timeout_ends_a_stalled_stream(sim: Sim, colour: str) -> None:
     with sim.faults("stall:30,after_chunks=1"):
-        async with opened(colour, sim.config(openai={"read_timeout": 0.1}), budget_usd=5) as llm:
+        async with opened(colour, sim.config(openai={"read_timeout": 0.75}), budget_usd=5) as llm:
             with pytest.raises(bursar.StreamInterruptedError, match=r"time|nothing came") as raised:
                 await llm.stream()
             assert raised.value.reply.text

@@ -78,7 +78,7 @@ async def main():
     await client.chat("hi", **ask)
     tasks = [asyncio.create_task(client.chat("[[fault=stall:5]]", **ask)) for _ in range(3)]
     while not client.pools()["openai"].seats_in_use == 3: await asyncio.sleep(0.01)
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.5)
 llm.close()
 asyncio.run(main())
 """

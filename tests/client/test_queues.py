@@ -11,7 +11,8 @@ from bursar.errors import BudgetExceededError, QueueFullError
 from tests.client.colours import opened, until
 from tests.client.simulator import Sim
 
-HOLD = "[[tokens=5]][[fault=stall:1,after_chunks=1]]"
+# Stalls until the simulator is released.
+HOLD = "[[tokens=5]][[fault=stall:60,after_chunks=1]]"
 ONE_AT_A_TIME = {"concurrent_requests": 1}
 PATIENT = {"max_wait_seconds": 20}
 
@@ -25,6 +26,7 @@ async def test_tenants_share_by_their_weights(sim: Sim, colour: str) -> None:
         for team in ("ads", "ads", "search", "search", "search"):
             calls.append(asyncio.create_task(llm.chat("hi", tags={"team": team}, **PATIENT)))
             await until(lambda: teller.waiting == len(calls) - 1)
+        sim.release()
         await asyncio.wait_for(asyncio.gather(*calls), 20)
         served = sorted(llm.facts(), key=lambda fact: fact.reserved_ms)
         figures = llm.client.statistics()["queues"]["openai.concurrent_requests"]
@@ -42,6 +44,7 @@ async def test_who_will_not_wait_passes_nobody_and_is_told_so(sim: Sim, colour: 
         with pytest.raises(BudgetExceededError, match="this one would pass them") as raised:
             await llm.chat("hi", max_tokens=5, max_wait_seconds=0)
         assert (raised.value.held, raised.value.retry_after_seconds) == (True, 1)
+        sim.release()
         await asyncio.gather(*calls)
         assert (await llm.chat("hi", max_tokens=5, max_wait_seconds=0)).cost.certain
 
@@ -54,5 +57,6 @@ async def test_as_many_wait_as_are_let(sim: Sim, colour: str) -> None:
         await until(lambda: llm.client._engine.teller.waiting == 1)
         with pytest.raises(QueueFullError):
             await llm.chat("hi", **PATIENT)
+        sim.release()
         await asyncio.gather(holder, patient)
         assert llm.client.statistics()["queues"]["openai.concurrent_requests"]["full"] == 1

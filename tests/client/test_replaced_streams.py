@@ -154,7 +154,7 @@ async def test_a_whole_call_that_is_cancelled_between_two_attempts_sends_no_more
     config = config_of(sim, failing, "unavailable", max_retries=0)
     config["llm"]["providers"]["groq"] |= {"max_connections": 1}
     async with bursar.AsyncClient(config, budget_usd=5, books="memory:") as llm:
-        with sim.faults("stall:0.4,provider=groq"):
+        with sim.faults("stall:60,provider=groq"):
             holder = asyncio.create_task(llm.chat("hi", model=GROQ, max_tokens=5))
             await until(lambda: llm.pools() and llm.pools()["groq"].seats_in_use)
             task = asyncio.create_task(llm.chat("hi", model=MODEL, max_tokens=30, fallbacks=[GROQ]))
@@ -163,6 +163,7 @@ async def test_a_whole_call_that_is_cancelled_between_two_attempts_sends_no_more
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
+            sim.release()
             await holder
         await quiet(llm)
         facts = llm._engine.store.attempts()
@@ -199,7 +200,7 @@ async def test_a_replaced_stream_may_be_cancelled_at_any_step(retried: bool, aga
     keys = {"max_retries": int(retried), "retry_base_seconds": 0.0}
     with no_complaints():
         async with running(SimConfig()) as here, failing_here() as failing:
-            sim = Sim(here.url, here.desk)
+            sim = Sim(here.url, here.desk, asyncio.get_running_loop())
             config = config_of(sim, failing, "closed_before_output", **keys)
             async with bursar.AsyncClient(config, budget_usd=50, books="memory:") as llm:
                 await read_replaced(llm)

@@ -18,7 +18,7 @@ def shared_sim() -> Iterator[Sim]:
 
 @pytest.fixture
 def sim(shared_sim: Sim) -> Sim:
-    shared_sim.desk.reset()
+    shared_sim.reset()
     return shared_sim
 
 
