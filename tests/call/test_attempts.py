@@ -20,7 +20,9 @@ from bursar.errors import (
     ProviderUnavailableError,
     StreamInterruptedError,
 )
+from bursar.wire.continuing import Said
 from bursar.wire.dialect import Metered
+from bursar.wire.joining import Joint
 from bursar.wire.openai_chat import OpenAIChat
 from tests.call.scripted import OK, REPLY_NANO_USD, Script, granted, plan_of
 from tests.call.test_flow import CHUNK, STREAM
@@ -35,11 +37,13 @@ class Ways:
         self.plans = list(plans)
         self.wait_ms = wait_ms
         self.charged: list[int] = []
+        self.failed: list[Failure] = []
 
     def first(self) -> Plan:
         return self.plans.pop(0)
 
     def after(self, failure: Failure, charged_nano_usd: int) -> Step | None:
+        self.failed.append(failure)
         self.charged.append(charged_nano_usd)
         return Step(self.plans.pop(0), self.wait_ms) if self.plans else None
 
@@ -169,3 +173,49 @@ def test_a_partial_reply_says_what_had_failed_before_it() -> None:
         flow.send(Ended("call.1"))
     assert [one.model for one in raised.value.reply.receipt.earlier] == ["m"]
     assert replace(raised.value.reply.receipt, earlier=()).attempt_id == "call.1"
+
+
+def test_what_broke_off_is_handed_on_only_where_it_is_kept() -> None:
+    """Nothing of a stream is remembered where no route asks for it."""
+    for keeps in (False, True):
+        first, other = plan_of(STREAM, keeps_said=keeps), second(body=STREAM)
+        route = Ways(first, other)
+        flow = Script(first, route=route).flow
+        for outcome in (None, True, granted(first)):
+            flow.send(outcome)
+        relay: Any = flow.send(Opened(200, {}))
+        assert (relay.keeps_said, relay.continues) == (keeps, False)
+        flow.send(Streamed(Failed("broken", True, "cut"), 5, delivered=(b"seen",)))
+        flow.send(Ended("call.0"))
+        assert [failure.shown for failure in route.failed] == [(b"seen",) if keeps else ()]
+
+
+def test_a_plan_that_goes_on_joins_its_stream_to_the_one_before() -> None:
+    plan = plan_of(STREAM, joint=Joint(Said("ho, ", 1)))
+    flow = Script(plan).flow
+    for outcome in (None, True, granted(plan)):
+        flow.send(outcome)
+    relay: Any = flow.send(Opened(200, {}))
+    assert relay.continues
+    started = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
+    assert relay.reader.feed(started) == []
+    (shown,) = relay.reader.feed(b'data: {"choices":[{"index":0,"delta":{"content":" he"}}]}\n\n')
+    assert b'"content":"he"' in shown
+
+
+def test_a_caller_who_saw_some_is_told_so_whatever_came_after() -> None:
+    first, other = plan_of(STREAM), second(body=STREAM)
+    script = Script(first, route=Ways(first, other))
+    flow = script.flow
+    for outcome in (None, True, granted(first)):
+        flow.send(outcome)
+    relay: Any = flow.send(Opened(200, {}))
+    relay.reader.feed(CHUNK)
+    for outcome in (Streamed(Failed("broken", True, "cut"), 5), Ended("call.0"), True, granted(other, "call.1"), DOWN):
+        flow.send(outcome)
+    with pytest.raises(StreamInterruptedError) as raised:
+        flow.send(Ended("call.1"))
+    error = raised.value
+    assert isinstance(error.__cause__, ProviderUnavailableError)
+    assert [one.model for one in error.earlier] == ["n"]
+    assert (error.reply.receipt.attempt_id, error.attempts) == ("call.0", 2)

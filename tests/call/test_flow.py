@@ -20,6 +20,7 @@ from bursar.errors import (
     MalformedReplyError,
     PriceUnknownError,
     ProviderAuthError,
+    ProviderError,
     ProviderQuotaError,
     ProviderRateLimitError,
     ProviderTimeoutError,
@@ -207,6 +208,19 @@ def test_the_error_itself_names_the_request_where_its_head_does_not(headers: dic
     with pytest.raises(ProviderUnavailableError) as raised:
         script.play([True, granted(plan), Answer(500, headers, body), ENDED])
     assert raised.value.request_id == script.last(Settle).fact.request_id == request_id
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "retryable"),
+    [(429, None, True), (429, "false", False), (400, None, False), (400, "true", True), (503, "false", False),
+     (503, "perhaps", True)],
+)  # fmt: skip
+def test_the_providers_own_word_on_a_retry_is_on_the_error(status: int, header: str | None, retryable: bool) -> None:
+    plan = plan_of()
+    headers = {} if header is None else {"x-should-retry": header}
+    with pytest.raises(ProviderError) as raised:
+        Script(plan).play([True, granted(plan), Answer(status, headers, b'{"error":{"message":"no"}}'), ENDED])
+    assert raised.value.retryable is retryable
 
 
 @pytest.mark.parametrize("status", [502, 504, 524])

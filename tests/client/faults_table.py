@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from bursar.config.tree import AfterFirstToken
 from bursar.errors import (
     BursarError,
     MalformedReplyError,
@@ -29,7 +30,8 @@ class Fault:
     health: what its breaker counts it as. sim: the fault, as the simulator is told it; wire: as `failing_server` calls
     it; base_url: an address without a provider behind it. shapes: how it can be asked for at all. streamed: the error
     of a stream, where that is another. begun: a stream has shown some of the reply before it breaks, so that its user
-    gets that, and nobody else can answer in its place. keys: of the provider's configuration. heavy: takes memory.
+    gets that, and nobody else can answer in its place unless the route says so. keys: of the provider's configuration.
+    heavy: takes memory.
     """
 
     name: str
@@ -53,9 +55,9 @@ class Fault:
             return self.error
         return StreamInterruptedError if self.begun else self.streamed or self.error
 
-    def replaceable(self, shape: Shape) -> bool:
-        """Whether another candidate can answer in its place."""
-        return self.error is not None and not (self.begun and shape == "streamed")
+    def replaceable(self, shape: Shape, how: AfterFirstToken = "never") -> bool:
+        """Whether another candidate can answer in its place. `how`: what the route says of streams that had begun."""
+        return self.error is not None and not (self.begun and shape == "streamed" and how == "never")
 
     def __str__(self) -> str:
         return self.name.replace(" ", "-")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import bursar
-from bursar.errors import BudgetExceededError, CircuitBreakerError, ProviderAuthError
+from bursar.errors import BudgetExceededError, CircuitBreakerError, ProviderAuthError, ProviderQuotaError
 from tests.client.colours import opened, whole
 from tests.client.simulator import KEY, Sim
 
@@ -52,6 +52,25 @@ async def test_keys_take_turns_and_a_refused_one_rests(sim: Sim, colour: str) ->
     assert replies[0].receipt.earlier[0].error_code
     assert len({fact.scopes["key"] for fact in facts}) == 2, "the books tell keys apart"
     assert not any("wrong-key" in str(fact) for fact in facts)
+
+
+async def test_a_key_that_rests_and_works_all_the_same_is_woken(sim: Sim, colour: str) -> None:
+    """Both rest for a quota; the one that comes back first is asked all the same, and the account is full again."""
+    keys = [{"key": f"{KEY}-one", "name": "one"}, {"key": f"{KEY}-two", "name": "two"}]
+    config = sim.config(openai={"keys": keys})
+    del config["llm"]["providers"]["openai"]["api_key"]
+    async with opened(colour, config, budget_usd=5) as llm:
+        with sim.faults("status:402,provider=openai"):
+            with pytest.raises(ProviderQuotaError):
+                await llm.chat(max_tokens=20)
+        roster = llm.client._engine._roster
+        roster.rest("openai", "two", 600)
+        rotation = roster._rotation("openai")
+        assert rotation is not None
+        assert set(rotation.resting(0)) == {"one", "two"}
+        reply = await llm.chat(max_tokens=20)
+        assert reply.receipt.earlier == ()
+        assert set(rotation.resting(0)) == {"two"}, "the one that worked rests no more"
 
 
 async def test_a_wrong_key_alone_is_an_error(sim: Sim, colour: str) -> None:

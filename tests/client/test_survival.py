@@ -1,5 +1,6 @@
 """The table of faults, each in both colours, whole and streamed: alone it is the right error, with a fallback a right
-answer. In each, the books are the bill, nothing is held, no seat is in use, and the breaker's permit has come back.
+answer, after output where the route says so. In each, the books are the bill, nothing is held, no seat is in use, and
+the breaker's permit has come back.
 
 All cases run at the same time, each with a client of its own; the tests look at what became of them.
 """
@@ -10,12 +11,13 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 import bursar
 from bursar.call.books import Balance, Fact
+from bursar.config.tree import AfterFirstToken
 from bursar.errors import BursarError, ProviderError
 from tests.client.colours import COLOURS, Teller, opened
 from tests.client.failing_server import FailingServer, failing_server
@@ -27,14 +29,16 @@ DEADLINE_SECONDS = 60.0
 # Whoever has not come back by then hangs.
 HANGS_SECONDS = 90.0
 AT_ONCE, HEAVY_AT_ONCE = 48, 2
+HOWS: tuple[AfterFirstToken, ...] = get_args(AfterFirstToken)
 
-Case = tuple[Fault, str, Shape, bool]
+Case = tuple[Fault, str, Shape, bool, AfterFirstToken]
 CASES: list[Case] = [
-    (fault, colour, shape, alone)
+    (fault, colour, shape, alone, how)
     for fault in FAULTS
     for colour in COLOURS
     for shape in fault.shapes
     for alone in (True, False)
+    for how in (HOWS if fault.begun and shape == "streamed" else HOWS[:1])
 ]
 
 
@@ -70,12 +74,15 @@ async def play_all(sim: Sim, failing: FailingServer) -> dict[Case, Outcome]:
     return dict(await asyncio.gather(*map(one, CASES)))
 
 
-async def play(sim: Sim, failing: FailingServer, fault: Fault, colour: str, shape: Shape, alone: bool) -> Outcome:
+async def play(
+    sim: Sim, failing: FailingServer, fault: Fault, colour: str, shape: Shape, alone: bool, how: AfterFirstToken
+) -> Outcome:
     config = sim.config(openai=keys_of(fault, failing))
+    config["routes"] = {"route": {"candidates": [MODEL], "after_first_token": how}}
     async with opened(colour, config, budget_usd=5) as llm:
         if alone:
             await open_breaker(llm)
-        asking: dict[str, Any] = {"max_tokens": 50, "timeout": DEADLINE_SECONDS}
+        asking: dict[str, Any] = {"model": "route", "max_tokens": 50, "timeout": DEADLINE_SECONDS}
         if not alone:
             asking["fallbacks"] = [FALLBACK]
         ask: Any = llm.stream if shape == "streamed" else llm.chat
@@ -136,13 +143,13 @@ def name_of(value: object) -> str:
     return ("alone" if value else "fallback") if isinstance(value, bool) else str(value)
 
 
-@pytest.mark.parametrize(("fault", "colour", "shape", "alone"), CASES, ids=name_of)
+@pytest.mark.parametrize(("fault", "colour", "shape", "alone", "how"), CASES, ids=name_of)
 def test_a_fault_is_survived(
-    outcomes: dict[Case, Outcome], fault: Fault, colour: str, shape: Shape, alone: bool
+    outcomes: dict[Case, Outcome], fault: Fault, colour: str, shape: Shape, alone: bool, how: AfterFirstToken
 ) -> None:
-    outcome = outcomes[fault, colour, shape, alone]
+    outcome = outcomes[fault, colour, shape, alone, how]
     check_books(outcome)
-    if alone or not fault.replaceable(shape):
+    if alone or not fault.replaceable(shape, how):
         check_alone(outcome, fault, shape)
     else:
         check_replaced(outcome, fault)

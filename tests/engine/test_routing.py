@@ -18,10 +18,12 @@ from bursar.errors import (
     ProviderUnavailableError,
     RefusedError,
     StoreUnavailableError,
+    StreamInterruptedError,
 )
 from bursar.rules.retries import Problem, RetryPolicy
 from bursar.rules.routes import Candidate
 from bursar.wire.continuing import Said
+from bursar.wire.joining import Joint
 from tests.call.scripted import plan_of
 from tests.telemetry.facts import fact_of
 
@@ -35,8 +37,10 @@ class Way:
     def __init__(self, *names: str, make: Callable[[int], None] = lambda index: None, **options: Any) -> None:
         self.candidates = [Candidate(*name.split("@")[:1], 0, *name.split("@")[1:]) for name in names]
         self.made: list[tuple[int, int, int]] = []
+        self.said: list[str | None] = []
         self.rested: list[tuple[str, str, float]] = []
         self.open: set[str] = set()
+        self.anew: set[str] = set()
         self.now_ms = 1_000
         self._make = make
         self.plan: Plan | None = None
@@ -56,17 +60,26 @@ class Way:
     def made_plan(self, index: int, attempt: int, charged_nano_usd: int, said: Said | None) -> Plan:
         self._make(index)
         self.made.append((index, attempt, charged_nano_usd))
-        return plan_of(attempt=attempt, model=str(index))
+        self.said.append(said and said.text)
+        joint = Joint(said) if said is not None and self.candidates[index].name not in self.anew else None
+        return plan_of(attempt=attempt, model=str(index), joint=joint)
 
     def fail(
-        self, problem: Problem | None = DOWN, error: BursarError | None = None, *, sent: bool = True, charged: int = 0
+        self,
+        problem: Problem | None = DOWN,
+        error: BursarError | None = None,
+        *,
+        sent: bool = True,
+        charged: int = 0,
+        shown: str = "",
     ) -> Step | None:
-        """The attempt that is under way fails."""
+        """The attempt that is under way fails, once its caller has seen `shown`."""
         assert self.plan is not None
         attempt_id = f"call.{self.plan.attempt}"
         fact = fact_of(attempt_id=attempt_id) if sent else None
         said = error or ProviderUnavailableError("down", provider="p", model="m")
-        step = self.route.after(Failure(self.plan, said, problem, fact), charged)
+        payloads = tuple(b'{"choices":[{"index":0,"delta":{"content":"%s"}}]}' % word.encode() for word in shown)
+        step = self.route.after(Failure(self.plan, said, problem, fact, payloads), charged)
         self.plan = step.plan if step is not None else None
         return step
 
@@ -207,3 +220,28 @@ def test_where_nobody_else_is_left_those_left_alone_are_looked_at() -> None:
         assert way.fail(None, refused, sent=False) is not None
         assert way.made[-1][0] == index
     assert way.fail(None, refused, sent=False) is None
+
+
+BROKEN = Problem("broken", 200, output=True)
+
+
+@pytest.mark.parametrize("how", ["restart", "continue"])
+def test_after_output_only_a_route_that_says_so_goes_on(how: Any) -> None:
+    assert Way("a/m", "b/m").fail(BROKEN) is None
+    assert Way("a/m", "b/m", after_output=how).fail(BROKEN) is not None
+    refused = Problem("content", 200, output=True)
+    assert Way("a/m", "b/m", after_output=how, on_content="next").fail(refused) is None, "a refusal is not routed round"
+
+
+def test_who_left_a_stream_is_given_no_other() -> None:
+    error = StreamInterruptedError("left", provider="a", model="m")
+    assert Way("a/m", "b/m", after_output="restart").fail(None, error) is None
+
+
+def test_what_was_said_grows_until_it_is_begun_again() -> None:
+    way = Way("a/m", "b/m", "c/m", "d/m", "e/m", after_output="continue")
+    way.anew.add("c/m")
+    malformed = Problem("malformed", 200, output=True)  # never asked again at the same candidate
+    for shown in ("ab", "c", "xy", ""):
+        assert way.fail(malformed if shown else Problem("model", 404), shown=shown) is not None
+    assert way.said == [None, "ab", "abc", "xy", "xy"]
