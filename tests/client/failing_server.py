@@ -100,6 +100,12 @@ async def closed_before_output(request: Request) -> None:
     request.writer.close()
 
 
+async def closed_after_output(request: Request) -> None:
+    """A stream that says something and ends, without a reset that could overtake it."""
+    await request.send(STREAM_HEAD + BEGUN)
+    request.writer.close()
+
+
 async def reset_in_mid_stream(request: Request) -> None:
     """Reset once there was time to hand over what had come."""
     await request.send(STREAM_HEAD + BEGUN if request.stream else JSON_HEAD + CHAT_REPLY[:40])
@@ -198,6 +204,7 @@ FAILURES: dict[str, Serve] = {
     "reset_after_the_head": reset_after_the_head,
     "reset_before_output": reset_before_output,
     "closed_before_output": closed_before_output,
+    "closed_after_output": closed_after_output,
     "reset_in_mid_stream": reset_in_mid_stream,
     "no_answer": no_answer,
     "no_first_token": no_first_token,

@@ -1,5 +1,6 @@
-"""Streams that break before they say anything and go on under another attempt, while their callers wait, give up on
-one delta, leave, are cancelled or interrupted: nobody sees two beginnings, and nothing is left behind.
+"""Streams that break and go on under another attempt, before they said anything or (where a route allows it) after,
+while their callers wait, give up on one delta, leave, are cancelled or interrupted: nobody takes two beginnings for
+one, and nothing is left behind.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def failing() -> Iterator[FailingServer]:
 def config_of(sim: Sim, failing: FailingServer, failure: str, **keys: Any) -> dict[str, Any]:
     """openai fails the first attempt of each call, and has another after a moment."""
     again = {"max_retries": 1, "retry_base_seconds": 0.02, "read_timeout": 0.3}
-    return sim.config(openai={**again, "base_url": failing.base(failure, once=True), **keys})
+    config = sim.config(openai={**again, "base_url": failing.base(failure, once=True), **keys})
+    return config | {"routes": {"again": {"candidates": [MODEL], "after_first_token": "restart"}}}
 
 
 def check(llm: Any, sim: Sim, failing: FailingServer, label: object = "") -> None:
@@ -187,21 +189,25 @@ async def test_closing_a_client_ends_a_call_that_waits_to_ask_again(
 
 
 async def read_replaced(llm: bursar.AsyncClient) -> object:
-    async with llm.stream("hi", model=MODEL, max_tokens=30, fallbacks=[GROQ]) as stream:
+    async with llm.stream("hi", model="again", max_tokens=30, fallbacks=[GROQ]) as stream:
         async for _ in stream:
             pass
     return stream.reply
 
 
-@pytest.mark.parametrize("retried", [True, False], ids=["asked again", "answered by another"])
+@pytest.mark.parametrize(
+    ("failure", "retried"),
+    [("closed_before_output", True), ("closed_before_output", False), ("closed_after_output", True)],
+    ids=["asked again", "answered by another", "begun again"],
+)
 @pytest.mark.parametrize("again", [False, True], ids=["once", "twice"])
-async def test_a_replaced_stream_may_be_cancelled_at_any_step(retried: bool, again: bool) -> None:
+async def test_a_replaced_stream_may_be_cancelled_at_any_step(failure: str, retried: bool, again: bool) -> None:
     """Cancelled after k steps of the event loop, for every k up to the call's end; or twice, as calls are."""
     keys = {"max_retries": int(retried), "retry_base_seconds": 0.0}
     with no_complaints():
         async with running(SimConfig()) as here, failing_here() as failing:
             sim = Sim(here.url, here.desk, asyncio.get_running_loop())
-            config = config_of(sim, failing, "closed_before_output", **keys)
+            config = config_of(sim, failing, failure, **keys)
             async with bursar.AsyncClient(config, budget_usd=50, books="memory:") as llm:
                 await read_replaced(llm)
                 before = asyncio.all_tasks()
@@ -236,18 +242,24 @@ def ask_retried(llm: bursar.Client) -> object:
 
 
 def stream_retried(llm: bursar.Client) -> object:
-    with llm.stream("hi", model=MODEL, max_tokens=30) as stream:
+    with llm.stream("hi", model="again", max_tokens=30) as stream:
         for _ in stream:
             pass
     return stream.reply
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # a body that is dropped says so, and is closed
-@pytest.mark.parametrize(("ask", "stride"), [(ask_retried, 9), (stream_retried, 14)])
+@pytest.mark.parametrize(
+    ("ask", "failure", "stride"),
+    [
+        (ask_retried, "unavailable", 9),
+        (stream_retried, "reset_before_output", 14),
+        (stream_retried, "closed_after_output", 17),
+    ],
+)
 def test_an_interrupt_at_any_line_of_a_retried_call_leaves_no_hold(
-    sim: Sim, failing: FailingServer, ask: Any, stride: int
+    sim: Sim, failing: FailingServer, ask: Any, failure: str, stride: int
 ) -> None:
-    failure = "unavailable" if ask is ask_retried else "reset_before_output"
     config = config_of(sim, failing, failure, retry_base_seconds=0.001, circuit_breaker_threshold=0)
     with bursar.Client(config, budget_usd=50, books="memory:") as llm:
         ask(llm)
