@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bursar.call.breakers import BreakerBoard
     from bursar.call.history import History
     from bursar.call.keyring import Keyring
+    from bursar.call.replays import Replays
 
 Ending = Literal["ok", "error", "aborted", "interrupted", "cancelled", "not_sent", "expired"]
 
@@ -282,6 +283,10 @@ class Store(Protocol):
     @property
     def history(self) -> History:
         """Calls as they are found again, those that were refused as well."""
+
+    @property
+    def replays(self) -> Replays:
+        """Calls that callers ask for under idempotency keys."""
 
     def transact(self, operations: Sequence[Operation], clock: Callable[[], int]) -> list[Outcome]:
         """Apply all operations in one durable transaction, in order. `clock` is read once the lock is held.

@@ -30,6 +30,7 @@ from bursar.edges.stores.history import MemoryHistory
 from bursar.edges.stores.holds import Hold
 from bursar.edges.stores.keyring import MemoryKeyring
 from bursar.edges.stores.page import Page
+from bursar.edges.stores.replays import MemoryReplays
 from bursar.edges.stores.rows import Row, fact_of
 from bursar.edges.stores.standing import Stored, counted_from_ms, standing, stored_of
 from bursar.edges.stores.tallying import FAILED, Entry, plain_dimensions, tally
@@ -46,6 +47,7 @@ class MemoryStore:
         self.alerts = MemoryClaims()
         self.history = MemoryHistory(self._ledger)
         self.keyring = MemoryKeyring()
+        self.replays = MemoryReplays()
         self._lock = threading.RLock()
         self._defined: dict[str, Defined] = {}
         self._bindings = Bindings()

@@ -4,7 +4,8 @@ holds: attempts in flight. levels: what every allowance has spent and holds, by 
 attempt that ended. openings: what pruning has folded, so that no sum ever changes. allowances: the definitions; every
 change of one raises `books.definitions`, by which a process knows whether what it remembers of them is still true.
 breakers: what living processes have posted of their circuit breakers; alerts: what people were told; keys, teams: who
-may call through the gateway; refusals: calls that were not sent. These are no part of the books.
+may call through the gateway; refusals: calls that were not sent; replays: calls under idempotency keys. These are no
+part of the books.
 """
 
 from __future__ import annotations
@@ -83,6 +84,27 @@ CREATE TABLE IF NOT EXISTS refusals (
     final INTEGER NOT NULL,
     PRIMARY KEY (call_id, place)
 ) WITHOUT ROWID
+"""
+
+_REPLAYS = """
+CREATE TABLE IF NOT EXISTS replays (
+    key TEXT NOT NULL,
+    name TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    call_id TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    lease_until_ms INTEGER NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    ended INTEGER NOT NULL,
+    waiting INTEGER NOT NULL,
+    kept INTEGER NOT NULL DEFAULT 0,
+    status INTEGER,
+    headers TEXT,
+    body BLOB,
+    PRIMARY KEY (key, name)
+);
+CREATE INDEX IF NOT EXISTS replays_expire ON replays (expires_ms);
+CREATE INDEX IF NOT EXISTS replays_owner ON replays (owner) WHERE NOT ended;
 """
 
 # A key's version is the keyring's at its last change: a process reads again only what is newer than what it knows.
@@ -203,7 +225,7 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
 
 def _beside() -> list[str]:
     """What makes the tables that are no part of the books, where they are missing."""
-    return [_BOARD, _CLAIMS, _REFUSALS, *_statements(_KEYRING)]
+    return [_BOARD, _CLAIMS, _REFUSALS, *_statements(_KEYRING), *_statements(_REPLAYS)]
 
 
 def _statements(script: str) -> list[str]:

@@ -39,6 +39,7 @@ from bursar.edges.stores.locks import Locking, locking_for
 from bursar.edges.stores.owners import Owner
 from bursar.edges.stores.page import Page
 from bursar.edges.stores.pruning import prune
+from bursar.edges.stores.replays import SqliteReplays
 from bursar.edges.stores.shelving import Opening, SqlShelf, open_page, rows_of, save_levels, save_page
 from bursar.edges.stores.standing import standing
 from bursar.edges.stores.upkeep import StoreStatistics, back_up, check, statistics
@@ -93,6 +94,7 @@ class SqliteStore:
         self.alerts = SqliteClaims(self._connections)
         self.history = SqliteHistory(self._connections)
         self.keyring = SqliteKeyring(self._connections)
+        self.replays = SqliteReplays(self._connections)
         self._known = Known()
         self._last_commit_ms = 0
         try:
