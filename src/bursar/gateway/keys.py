@@ -82,6 +82,8 @@ class Keysmith:
         """Make a key. Raises NameTakenError, and ConfigError for what no key can be."""
         if not NAME.fullmatch(wanted.name):
             raise ConfigError("a key's name has 1 to 64 letters, digits, dots, - and _")
+        if wanted.name.startswith("key_"):
+            raise ConfigError("ids begin with key_, and could not be told from such a name: take another name")
         if wanted.name == ADMIN:
             raise ConfigError(f"{ADMIN!r} is the key of {ADMIN_VARIABLE} or of the first start: take another name")
         now_ms = self._clock()
