@@ -105,7 +105,12 @@ _PLACES = {
     "arguments": "a program's arguments (budget_usd)",
 }
 # Whose budget it is, and what changes it.
-_HOLDERS = {"key": "bursar keys change", "team": "bursar teams budget"}
+_HOLDERS = {
+    "key": "bursar keys change",
+    "team": "bursar teams budget",
+    "user": "the admin API, user",
+    "organisation": "the admin API, organisation",
+}
 
 
 def _what(given: Given) -> str:

@@ -106,7 +106,12 @@ def body_of(status: int, code: str, message: str, dialect: str, particulars: dic
 
 def _advice(status: int, error: BursarError | None) -> list[tuple[bytes, bytes]]:
     """What an SDK does next: try again, when, or not at all."""
-    headers = [(b"content-type", b"application/json")]
+    # No answer of this kind is kept on the way, and no browser takes what it quotes for a page.
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"cache-control", b"no-store"),
+    ]
     retryable = error.retryable if error is not None else status in (408, 429, 503)
     headers.append((b"x-should-retry", b"true" if retryable else b"false"))
     if retryable:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bursar.edges.drain import AsyncDrain
 from bursar.edges.drive import AsyncDriver
 from bursar.edges.http.asynchronous import AsyncTransport
+from bursar.edges.refusals import RefusalRecorder
 
 if TYPE_CHECKING:
     from bursar.config import Settings
@@ -27,6 +28,8 @@ class State:
         self.transport = AsyncTransport(engine.pool_limits(), now_ms=engine.clock)
         self.drain = AsyncDrain()
         self.driver = AsyncDriver(self.transport, engine.teller, self.drain, engine.clock)
+        self.refusals = RefusalRecorder(engine.store.history, engine.clock)
+        engine.watch(self.refusals)
         self.under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -59,4 +62,5 @@ class State:
         """End what is still under way, settle it, and close the books."""
         await self.drain.close()
         await self.transport.close()
+        await asyncio.to_thread(self.refusals.close)
         await asyncio.to_thread(self.engine.close)
