@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from bursar.errors import BursarError
+from bursar.gateway.admin.table import admin_entries
 from bursar.gateway.auth import NotAllowedError
 from bursar.gateway.calls import calls_in
 from bursar.gateway.exchange import ClientGone, Incoming, Receive, Send
@@ -147,4 +148,4 @@ def served() -> dict[tuple[str, str], Entry]:
         dialect = dialect_named(name)
         assert dialect is not None
         table["POST", path] = Entry(calls_in(dialect), "call")
-    return table
+    return table | admin_entries()
