@@ -172,7 +172,7 @@ def test_an_event_loop_that_ends_under_its_calls_forgets_no_hold(sim: Sim, ask: 
         if ending == "cancelled":
             raise asyncio.CancelledError
 
-    for count in range(0, 60, 5):
+    for count in range(0, 60, 10):
         with contextlib.suppress(ZeroDivisionError, asyncio.CancelledError):
             asyncio.run(main(count))
         gc.collect()

@@ -256,4 +256,4 @@ def problems(store: MemoryStore | SqliteStore, now_ms: int) -> Iterator[str]:
 
 
 TestStores = Stores.TestCase
-TestStores.settings = settings(max_examples=60, stateful_step_count=30)
+TestStores.settings = settings(max_examples=35, stateful_step_count=30)

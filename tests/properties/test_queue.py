@@ -258,7 +258,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.crowd.end()
 
 
-QueueMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
+QueueMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=50, deadline=None)
 test_queue_machine = QueueMachine.TestCase
 
 

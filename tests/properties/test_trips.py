@@ -221,4 +221,4 @@ class Trips(RuleBasedStateMachine):
 
 
 TestTrips = Trips.TestCase
-TestTrips.settings = settings(max_examples=80, stateful_step_count=30)
+TestTrips.settings = settings(max_examples=45, stateful_step_count=30)

@@ -227,6 +227,7 @@ def test_no_usage_raises_or_charges_less_than_it_says(usage: Any) -> None:
 ANY = st.recursive(
     COUNTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*REPLY, "type", "action"]), inner),
+    max_leaves=12,
 )
 
 

@@ -233,10 +233,11 @@ KEYS = st.sampled_from(["type", "response", "error", "usage", "status", "model",
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.sampled_from(["response.completed", "error"]),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner),
+    max_leaves=12,
 )
 
 
-@given(st.lists(st.dictionaries(KEYS, VALUES) | VALUES))
+@given(st.lists(st.dictionaries(KEYS, VALUES, max_size=4) | VALUES, max_size=6))
 def test_no_event_raises(events: list[Any]) -> None:
     reader = ResponsesReader()
     reader.feed(sse(*events))
