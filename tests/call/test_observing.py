@@ -85,3 +85,11 @@ def test_of_several_keys_only_limits_that_tell_them_apart_follow() -> None:
     assert not limits_observed([limit({"provider": "openai"})], "openai", keys=2)
     assert limits_observed([limit({"provider": "openai"}, each="key")], "openai", keys=2)
     assert limits_observed([limit({"provider": "openai", "key": "k1"})], "openai", keys=2)
+
+
+def test_where_callers_have_keys_limits_of_theirs_follow_nothing() -> None:
+    callers, providers = limit({"provider": "openai"}, each="key"), limit({"provider": "openai"}, each="provider_key")
+    assert not limits_observed([callers], "openai", key="provider_key")
+    assert limits_observed([providers], "openai", keys=2, key="provider_key")
+    assert not limits_observed([callers, limit({"provider": "openai"})], "openai", keys=2, key="provider_key")
+    assert not limits_observed([providers], "openai", keys=2)

@@ -195,3 +195,11 @@ def test_the_providers_limits_are_told_from_those_of_its_users(
     assert closeness(Allowance("rpm", "requests", 10, "bucket", "minute", only=pairs, each=each)) == expected
     assert closeness(Allowance("rpm", "requests", 10, "calendar", "day", only=pairs, each=each)) == 0
     assert closeness(Allowance("flight", "in_flight", 10, "gauge", only=pairs, each=each)) == 0
+
+
+def test_where_callers_have_keys_theirs_are_no_closer_to_the_provider() -> None:
+    def alike(each: str) -> Allowance:
+        return Allowance("rpm", "requests", 10, "bucket", "minute", only=(("provider", "openai"),), each=each)
+
+    assert [closeness(alike(each)) for each in ("key", "provider_key", "model")] == [2, 0, 2]
+    assert [closeness(alike(each), "provider_key") for each in ("key", "provider_key", "model")] == [0, 2, 2]

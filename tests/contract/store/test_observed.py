@@ -289,3 +289,25 @@ def test_where_nothing_is_the_providers_a_wait_moves_nothing(books: Books) -> No
     books.reserve("a")
     answer(books, "a", asked_to_wait(4_000), status=429, ending="error")
     assert isinstance(books.reserve("b"), Granted)
+
+
+def test_where_callers_have_keys_of_their_own_only_the_providers_key_has_the_providers_limits(books: Books) -> None:
+    books.define(
+        limit("callers", {"provider": "openai"}, each="key"),
+        limit("providers", {"provider": "openai"}, each="provider_key"),
+    )
+    scopes = {**SCOPES, "key": "ci", "provider_key": "openai:0badcafe"}
+    books.reserve("a", scopes=scopes)
+    answer(books, "a", said(40), scopes=scopes)
+    assert (left(books, "providers", "openai:0badcafe"), left(books, "callers", "ci")) == (40, 99)
+    books.reserve("b", scopes=scopes)
+    answer(books, "b", asked_to_wait(500), scopes=scopes)
+    assert (left(books, "providers", "openai:0badcafe"), left(books, "callers", "ci")) == (0, 98)
+
+
+def test_a_limit_of_the_provider_that_tells_no_keys_apart_follows_for_callers_too(books: Books) -> None:
+    books.define(RPM, limit("callers", {"provider": "openai", "key": "ci"}))
+    scopes = {**SCOPES, "key": "ci", "provider_key": "openai:0badcafe"}
+    books.reserve("a", scopes=scopes)
+    answer(books, "a", said(40), scopes=scopes)
+    assert (left(books, "rpm"), left(books, "callers")) == (40, 99)
