@@ -11,6 +11,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
@@ -81,12 +82,14 @@ def serve(
         _worker(given, lambda worker: _announce(where, 1)).run(listening, opened)
         return
     opened.engine.close()
+    from bursar.gateway.run_folder import fold
     from bursar.gateway.supervising import Supervisor
 
     with tempfile.TemporaryDirectory(prefix="bursar-run-") as folder:
         os.environ[RUN_DIR] = folder
         _announce(where, workers)
-        Supervisor(work, given, workers, given.stop_seconds).run(listening)
+        buried = partial(fold, Path(folder))
+        Supervisor(work, given, workers, given.stop_seconds, buried=buried).run(listening)
 
 
 def work(given: Given, listening: socket.socket) -> None:

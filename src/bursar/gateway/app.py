@@ -17,6 +17,9 @@ from bursar.gateway.admin.table import admin_entries
 from bursar.gateway.auth import NotAllowedError
 from bursar.gateway.calls import calls_in
 from bursar.gateway.exchange import ClientGone, Incoming, Receive, Send
+from bursar.gateway.health import Readiness, health, live, ready
+from bursar.gateway.metering import metering
+from bursar.gateway.metrics import metrics
 from bursar.gateway.problems import Problem
 from bursar.gateway.refusals import refused
 from bursar.gateway.state import State
@@ -46,6 +49,9 @@ class Gateway:
         self.state = state
         self.stopping = False
         self.table = Table(served())
+        self.readiness = Readiness()
+        self.metering = metering()
+        self.metering.watch(state)
         self._open = open
         self._reloading = asyncio.Lock()
         self._retired: set[asyncio.Task[None]] = set()
@@ -58,6 +64,7 @@ class Gateway:
         async with self._reloading:
             opened = await asyncio.to_thread(self._open)
             old, self.state = self.state, State(opened)
+            self.metering.watch(self.state)
             retired = asyncio.get_running_loop().create_task(old.retire())
             self._retired.add(retired)
             retired.add_done_callback(self._retired.discard)
@@ -68,6 +75,7 @@ class Gateway:
             retired.cancel()
         await asyncio.gather(*self._retired, return_exceptions=True)
         await self.state.close()
+        await self.metering.close()
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request, or live through the server's life span."""
@@ -148,4 +156,10 @@ def served() -> dict[tuple[str, str], Entry]:
         dialect = dialect_named(name)
         assert dialect is not None
         table["POST", path] = Entry(calls_in(dialect), "call")
+    for method in ("GET", "HEAD"):
+        # These say by themselves what needs a key.
+        table[method, "/health"] = Entry(health, None)
+        table[method, "/health/live"] = Entry(live, None)
+        table[method, "/health/ready"] = Entry(ready, None)
+    table["GET", "/metrics"] = Entry(metrics, None)
     return table | admin_entries()

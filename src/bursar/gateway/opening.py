@@ -45,6 +45,8 @@ class Sources:
         engine = open_engine(settings)
         try:
             engine.warm()
+            # Behind a gateway somebody watches: budgets alert in its log even without a webhook.
+            engine.alarms.default_to()
             secret = secret_of(settings.books, self.environ)
             return Opened(engine, Doorkeeper(engine.store.keyring, secret, engine.clock))
         except BaseException:

@@ -28,11 +28,21 @@ _log = logging.getLogger("bursar")
 
 
 class Supervisor:
-    """Keeps so many workers. target: what one runs, given `argument` and the socket; both must be picklable."""
+    """Keeps so many workers. target: what one runs, given `argument` and the socket; both must be picklable.
+
+    buried: told the process id of a worker that died, before another takes its place.
+    """
 
     def __init__(
-        self, target: Callable[[Any, socket.socket], None], argument: Any, workers: int, stop_seconds: float
+        self,
+        target: Callable[[Any, socket.socket], None],
+        argument: Any,
+        workers: int,
+        stop_seconds: float,
+        *,
+        buried: Callable[[int], None] | None = None,
     ) -> None:
+        self._buried = buried
         self._target = target
         self._argument = argument
         self._count = workers
@@ -65,6 +75,8 @@ class Supervisor:
             lived = time.monotonic() - worker.started_at  # type: ignore[attr-defined]
             young = lived < YOUNG_SECONDS and worker.exitcode != -signal.SIGKILL
             self._pause_seconds = min(self._pause_seconds * 2 or 0.5, PAUSE_SECONDS_MAX) if young else 0.0
+            if self._buried is not None and worker.pid is not None:
+                self._buried(worker.pid)
             _log.error("worker %s ended with %s; another is started", worker.pid, worker.exitcode)
             self._rest()
             if not self._stopping:

@@ -41,12 +41,16 @@ class Family(Struct, gc=False):
 
 
 class Snapshot(Struct, gc=False):
-    """What one worker had counted at a moment, epoch milliseconds. ended: it will count no more."""
+    """What one worker had counted at a moment, epoch milliseconds. ended: it will count no more.
+
+    number: of this worker's snapshots, in the order in which they were taken.
+    """
 
     worker: str
     at_ms: int
     families: list[Family]
     ended: bool = False
+    number: int = 0
 
 
 def label_of(text: str) -> str:
