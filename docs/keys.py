@@ -26,9 +26,6 @@ IDLE = frozenset(
     {
         "alert_at",
         "prompts",
-        "cancel_stops_billing",
-        "after_first_token",
-        "on_abort",
     }
 )
 # Values that no default of the tree says.

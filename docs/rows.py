@@ -56,6 +56,16 @@ def _usage(row: Provider) -> str:
     return f"`{row.usage_field}`"
 
 
+def _continuing(row: Provider) -> str:
+    ways = {
+        "": "is begun again",
+        "plain": "goes on from the last message",
+        "prefix": "goes on from a `prefix`",
+        "continue_final_message": "goes on by `continue_final_message`",
+    }
+    return ways[row.prefill]
+
+
 def _cancelling(row: Provider) -> str:
     if not row.cancel_stops_billing:
         return "is taken as billed in full"
@@ -75,6 +85,7 @@ TABLES: Mapping[str, Mapping[str, Callable[[Provider], str]]] = {
         "charged": _charged,
         "usage in streams": _usage,
         "a stream that is left": _cancelling,
+        "one that broke off": _continuing,
         "token limits count": lambda row: "the claim" if row.settles == "reserved" else "the use",
         "rate headers": lambda row: f"as {row.rate_headers}" if row.rate_headers else "none known",
     },

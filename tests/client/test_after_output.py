@@ -83,7 +83,7 @@ def check(llm: Teller, sim: Sim) -> None:
 
 # Who goes on, and how
 
-BREAKS = {"cut": "truncate:3", "dropped": "drop:3", "stalled": "stall:30,after_chunks=3",
+BREAKS = {"cut": "truncate:3", "stalled": "stall:30,after_chunks=3",
           "an error": "error_in_stream:3", "malformed": "malformed_json:3"}  # fmt: skip
 
 
@@ -127,7 +127,7 @@ async def test_a_reply_is_continued_where_the_next_model_can(
     sim: Sim, colour: str, second: str, goes_on: bool, how: str
 ) -> None:
     async with opened(colour, config_of(sim, OPENAI, second, how=how), budget_usd=5) as llm:
-        with sim.faults("drop:3,provider=openai"):
+        with sim.faults("truncate:3,provider=openai"):
             seen = await read(llm, Seen(), model="r", max_tokens=60)
         check(llm, sim)
     continued = goes_on and how == "continue"
@@ -145,7 +145,7 @@ async def test_messages_are_continued_in_the_block_that_was_open(
     sim: Sim, colour: str, second: str, goes_on: bool
 ) -> None:
     async with opened(colour, config_of(sim, HAIKU, second, how="continue"), budget_usd=5) as llm:
-        with sim.faults("drop:3,provider=anthropic,model=claude-haiku-4-5"):
+        with sim.faults("truncate:3,provider=anthropic,model=claude-haiku-4-5"):
             seen = await read(llm, Seen(), "/messages", model="r", max_tokens=60)
         check(llm, sim)
     assert (seen.continued, seen.restarts) == ((1, 0) if goes_on else (0, 1))
@@ -157,7 +157,7 @@ async def test_messages_are_continued_in_the_block_that_was_open(
 async def test_responses_are_begun_again(sim: Sim, colour: str) -> None:
     config = config_of(sim, OPENAI, "openrouter/openai/gpt-4o-mini", how="continue")
     async with opened(colour, config, budget_usd=5) as llm:
-        with sim.faults("drop:3,provider=openai"):
+        with sim.faults("truncate:3,provider=openai"):
             seen = Seen()
             stream = {"input": PROMPT, "model": "r", "max_output_tokens": 60}
             if isinstance(llm.client, bursar.AsyncClient):
@@ -184,7 +184,7 @@ async def test_alone_the_same_model_goes_on_where_it_broke_off(sim: Sim, colour:
     prompt = "Tell me of rivers. [[tokens=20]]"
     async with opened(colour, config_of(sim, GROQ, how="continue", groq=again), budget_usd=5) as llm:
         undisturbed = await read(llm, Seen(), prompt=prompt, model="r", max_tokens=60)
-        with sim.faults("drop:3,provider=groq,times=2"):
+        with sim.faults("truncate:3,provider=groq,times=2"):
             seen = await read(llm, Seen(), prompt=prompt, model="r", max_tokens=60)
         check(llm, sim)
     assert seen.text == whole(seen.reply).text == undisturbed.text
@@ -197,7 +197,7 @@ async def test_what_was_said_twice_over_is_void_after_a_restart(sim: Sim, colour
     """openai breaks, groq goes on and breaks, azure begins anew and breaks, mistral goes on from there."""
     config = config_of(sim, OPENAI, GROQ, "azure/gpt-4o-mini", MISTRAL, how="continue")
     async with opened(colour, config, budget_usd=5) as llm:
-        faults = [f"drop:{count},provider={name}" for name, count in (("openai", 3), ("groq", 1), ("azure", 2))]
+        faults = [f"truncate:{count},provider={name}" for name, count in (("openai", 3), ("groq", 1), ("azure", 2))]
         with sim.faults(*faults):
             seen = await read(llm, Seen(), model="r", max_tokens=60)
         check(llm, sim)
@@ -225,7 +225,7 @@ async def test_what_is_no_plain_text_is_begun_again(
     sim: Sim, colour: str, prompt: str, options: dict[str, Any]
 ) -> None:
     async with opened(colour, config_of(sim, OPENAI, GROQ, how="continue"), budget_usd=5) as llm:
-        with sim.faults("drop:3,provider=openai"):
+        with sim.faults("truncate:3,provider=openai"):
             seen = await read(llm, Seen(), prompt=prompt, model="r", max_tokens=60, **options)
         check(llm, sim)
     assert (seen.continued, seen.restarts) == (0, 1)
@@ -239,7 +239,7 @@ async def test_what_is_no_plain_text_is_begun_again(
 async def test_who_saw_some_gets_it_whatever_became_of_the_others(sim: Sim, colour: str) -> None:
     async with opened(colour, config_of(sim, OPENAI, GROQ, how="restart"), budget_usd=5) as llm:
         seen = Seen()
-        with sim.faults("drop:3,provider=openai", "status:503,provider=groq"):
+        with sim.faults("truncate:3,provider=openai", "status:503,provider=groq"):
             with pytest.raises(StreamInterruptedError) as raised:
                 await read(llm, seen, model="r", max_tokens=60)
         check(llm, sim)
@@ -254,7 +254,7 @@ async def test_who_saw_some_gets_it_whatever_became_of_the_others(sim: Sim, colo
 async def test_the_last_of_several_that_broke_is_what_the_caller_has(sim: Sim, colour: str) -> None:
     async with opened(colour, config_of(sim, OPENAI, GROQ, how="continue"), budget_usd=5) as llm:
         seen = Seen()
-        with sim.faults("drop:3,provider=openai", "drop:1,provider=groq"):
+        with sim.faults("truncate:3,provider=openai", "truncate:1,provider=groq"):
             with pytest.raises(StreamInterruptedError) as raised:
                 await read(llm, seen, model="r", max_tokens=60)
         check(llm, sim)
@@ -266,7 +266,7 @@ async def test_the_last_of_several_that_broke_is_what_the_caller_has(sim: Sim, c
 async def test_a_cap_on_one_call_covers_the_attempt_that_goes_on(sim: Sim, colour: str) -> None:
     """The first is charged its bound, and nothing is left for the second."""
     async with opened(colour, config_of(sim, OPENAI, GROQ, how="continue"), budget_usd=5) as llm:
-        with sim.faults("drop:3,provider=openai"):
+        with sim.faults("truncate:3,provider=openai"):
             with pytest.raises(StreamInterruptedError) as raised:
                 await read(llm, Seen(), model="r", max_tokens=60, max_cost_usd="0.00008")
         assert isinstance(raised.value.__cause__, BudgetExceededError)
@@ -287,7 +287,7 @@ async def test_a_deadline_bounds_what_goes_on(sim: Sim, colour: str) -> None:
 
 async def test_who_leaves_is_given_no_other(sim: Sim, colour: str) -> None:
     async with opened(colour, config_of(sim, OPENAI, GROQ, how="restart"), budget_usd=5) as llm:
-        with sim.faults("drop:3,provider=openai"):
+        with sim.faults("truncate:3,provider=openai"):
             await llm.stream(PROMPT, model="r", max_tokens=60, leave_after=2)
             await llm.drained()
         assert [entry.provider for entry in sim.entries()] == ["openai"]

@@ -17,9 +17,11 @@ __all__ = ["going_on"]
 
 
 def going_on(
-    dialect: Dialect, request: Request, row: Provider, settings: ProviderSettings, model: str, said: Said
+    dialect: Dialect, request: Request, row: Provider, settings: ProviderSettings, model: str, said: Said | None
 ) -> tuple[Request, Joint | None]:
     """The request that goes on from what was said, and where its reply joins; the request itself and None otherwise."""
+    if said is None:
+        return request, None
     others = settings.fallback_models if row.fallbacks and settings.enable_fallbacks else ()
     if not all(models.prefills(settings.priced_as(name)) for name in (model, *request.reaches, *others)):
         return request, None

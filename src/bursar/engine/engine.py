@@ -61,8 +61,7 @@ def wall_ms() -> int:
 class Asking:
     """What stays the same over all attempts of a call. `wait_until_ms` is set when the first is planned.
 
-    keeps_said: what its caller sees of a stream is remembered, so that another attempt can go on from there. request:
-    the body as it was read in the dialect, where that was done already.
+    request: the body as it was read in the dialect, where that was done already.
     """
 
     dialect: Dialect
@@ -72,7 +71,6 @@ class Asking:
     begun_ms: int
     deadline_ms: int | None
     wait_until_ms: int = 0
-    keeps_said: bool = False
     request: Request | None = None
 
 
@@ -122,9 +120,7 @@ class Engine:
         begun_ms = self.clock()
         deadline_ms = None if asked.timeout is None else begun_ms + milliseconds("timeout", asked.timeout)
         asking = Asking(dialect, body, asked, self._ids.new(begun_ms), begun_ms, deadline_ms, request=request)
-
         route = self.settings.routes.get(asked.model or "")
-        asking.keeps_said = route is not None and route.after_first_token == "continue"
 
         def make(index: int, attempt: int, charged_nano_usd: int, said: Said | None) -> Plan:
             return self._plan(asking, ways[index], attempt, charged_nano_usd, said)
@@ -169,11 +165,10 @@ class Engine:
         provider, _, model = way.name.partition("/")
         candidate = self._roster.of(provider, way.key)
         dialect = _spoken(asking.dialect, candidate.row)
-        request, joint = asking.request, None
+        request = asking.request
         if request is None or dialect is not asking.dialect:
             request = dialect.parse(asking.body)
-        if said is not None:
-            request, joint = going_on(dialect, request, candidate.row, candidate.settings, model, said)
+        request, joint = going_on(dialect, request, candidate.row, candidate.settings, model, said)
         prices = self._priced(candidate, asking.begun_ms)
         target = target_of(candidate.row, model, candidate.settings, request, prices)
         reachable = tuple(dict.fromkeys((model, *request.reaches, *target.reaches)))
@@ -215,7 +210,6 @@ class Engine:
             first_token_seconds=candidate.settings.first_token_timeout,
             stall_seconds=candidate.settings.stall_timeout,
             on_abort=candidate.settings.on_abort,
-            keeps_said=asking.keeps_said,
             joint=joint,
             limits_observed=candidate.observes if asked.key is None else candidate.observes_callers,
         )

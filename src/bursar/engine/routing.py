@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
+from msgspec.structs import replace
+
 from bursar.call.admission import ADMISSIONS_MAX
 from bursar.call.plan import Plan
 from bursar.call.route import Failure, Step
@@ -131,14 +133,18 @@ class Itinerary:
     def _planned(self, index: int, attempt: int, charged_nano_usd: int, failure: Failure) -> Plan:
         shown = self._shown
         said = said_of(failure.plan.request.dialect, shown) if shown else None
-        return self._make(index, attempt, charged_nano_usd, said)
+        return self._keeping(self._make(index, attempt, charged_nano_usd, said))
+
+    def _keeping(self, plan: Plan) -> Plan:
+        """The plan, which remembers what its caller sees where another may have to go on from there."""
+        return replace(plan, keeps_said=True) if self._after_output == "continue" else plan
 
     def _begin(self) -> Plan:
         """The plan of the first candidate that can be asked; raises the first one's error where none can."""
         errors: list[BursarError] = []
         for index, candidate in enumerate(self._candidates):
             try:
-                plan = self._make(index, 0, 0, None)
+                plan = self._keeping(self._make(index, 0, 0, None))
             except BursarError as error:
                 errors.append(error)
                 self._failed.append((index, _NOT_ASKED))
