@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,8 +25,8 @@ BYTES_NANO_USD, TOKENS_NANO_USD, OUTPUT_NANO_USD = 900_000, 200_000, 40_000
 def loose(body: bytes = BODY, *, gains: bool = True, **changes: Any) -> Plan:
     """A plan whose input is bounded by bytes, and can be bounded by tokens."""
     plan = plan_of(body)
-    bytes_demand = replace(plan.demand, base_pico_usd=BYTES_NANO_USD * PICO_PER_NANO)
-    tokens_demand = replace(plan.demand, base_pico_usd=TOKENS_NANO_USD * PICO_PER_NANO)
+    bytes_demand = plan.demand._replace(base_pico_usd=BYTES_NANO_USD * PICO_PER_NANO)
+    tokens_demand = plan.demand._replace(base_pico_usd=TOKENS_NANO_USD * PICO_PER_NANO)
     tightening = Tightening(lambda: tokens_demand if gains else None, ("o200k_base",), len(body))
     return plan_of(body, **{"demand": bytes_demand, "tightening": tightening, "wait_until_ms": 10_000, **changes})
 
@@ -169,7 +168,7 @@ def test_a_grant_that_somebody_else_took_meanwhile_is_waited_for() -> None:
 
 
 def test_a_grant_with_more_for_output_than_for_input_is_taken() -> None:
-    plan = loose(ELASTIC, demand=replace(plan_of(ELASTIC).demand, base_pico_usd=80 * 4_000 * PICO_PER_NANO))
+    plan = loose(ELASTIC, demand=plan_of(ELASTIC).demand._replace(base_pico_usd=80 * 4_000 * PICO_PER_NANO))
     for grant in (squeezed(plan, 81), granted(plan, output_tokens=20)):
         script = Script(plan)
         script.play([True, grant, OK, ENDED])
@@ -204,15 +203,15 @@ def test_a_cap_below_the_output_alone_is_refused_without_counting() -> None:
 
 
 def test_an_output_that_a_cap_squeezed_is_counted_for_before_anything_is_held() -> None:
-    narrow = replace(
-        plan_of(ELASTIC).demand, base_pico_usd=BYTES_NANO_USD * PICO_PER_NANO, output_tokens_max=25, capped_by="c"
+    narrow = plan_of(ELASTIC).demand._replace(
+        base_pico_usd=BYTES_NANO_USD * PICO_PER_NANO, output_tokens_max=25, capped_by="c"
     )
     plan = loose(ELASTIC, demand=narrow, caps=cap(1_000_000))
     script = Script(plan)
     script.play([counted(plan), True, granted(tight(plan)), OK, ENDED])
     assert script.kinds[0] == "Tighten"
     assert b'"max_tokens":100' in script.last(Open).exchange.body
-    roomy = replace(narrow, output_tokens_max=226)
+    roomy = narrow._replace(output_tokens_max=226)
     script = Script(loose(ELASTIC, demand=roomy, caps=cap(2_000_000)))
     script.play([True, granted(plan), OK, ENDED])
     assert "Tighten" not in script.kinds

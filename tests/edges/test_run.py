@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from tests.call.scripted import BODY, ELASTIC, plan_of
 from tests.edges import test_blocking, test_drive
 
 # By bytes the call does not fit its budget of 1 USD, by tokens it does.
-LOOSE = replace(plan_of().demand, base_pico_usd=2 * 10**12)
+LOOSE = plan_of().demand._replace(base_pico_usd=2 * 10**12)
 TIGHT = plan_of().demand
 O200K = ("o200k_base",)
 
@@ -84,7 +83,7 @@ async def test_a_caller_who_leaves_while_it_is_counted_leaves_nothing_behind() -
 async def test_what_was_granted_is_given_back_where_the_caller_leaves_before_it_is_bettered() -> None:
     elastic = plan_of(ELASTIC).demand
     # A quarter of the budget leaves half of the output that was wanted.
-    squeezed = replace(elastic, base_pico_usd=10**12 // 4 - 50 * elastic.output_pico_usd)
+    squeezed = elastic._replace(base_pico_usd=10**12 // 4 - 50 * elastic.output_pico_usd)
     counting = Counting()
     counting.goes_on.clear()
     desk = test_drive.Desk(chat_answer("a"))

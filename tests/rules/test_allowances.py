@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -154,7 +153,7 @@ def test_an_elastic_output_below_its_minimum_is_refused_with_what_could_be_affor
 
 
 def test_a_limit_of_the_callers_own_is_never_changed() -> None:
-    fixed = replace(ELASTIC, output_tokens_min=900, output_tokens_max=900)
+    fixed = ELASTIC._replace(output_tokens_min=900, output_tokens_max=900)
     granted = decide([day_level()], fixed, NOW)
     assert isinstance(granted, Grant)
     assert (granted.output_tokens, granted.capped_by) == (900, "")
@@ -205,7 +204,7 @@ def test_an_elastic_output_that_goes_nowhere_is_reserved_nowhere() -> None:
         outcome = decide([*levels, per_minute("tokens", 100)], RESERVED, NOW)
         assert isinstance(outcome, Grant)
         assert (outcome.output_tokens, outcome.amounts[-1], outcome.output_rate) == (500, 60, 40)
-    capped = decide([per_minute("tokens", 100)], replace(RESERVED, capped_by="cap"), NOW)
+    capped = decide([per_minute("tokens", 100)], RESERVED._replace(capped_by="cap"), NOW)
     assert isinstance(capped, Grant)
     assert (capped.output_tokens, capped.amounts[-1]) == (10, 40)
 
@@ -218,7 +217,7 @@ def test_limits_that_only_observe_narrow_no_output() -> None:
 
 
 def test_a_range_of_one_is_reserved_as_any_other() -> None:
-    outcome = decide([day_level(budget(capacity=10**9))], replace(RESERVED, output_tokens_max=10), NOW)
+    outcome = decide([day_level(budget(capacity=10**9))], RESERVED._replace(output_tokens_max=10), NOW)
     assert isinstance(outcome, Grant)
     assert (outcome.output_tokens, outcome.output_rate) == (10, 20)
 

@@ -17,7 +17,7 @@ from bursar.call.effects import Streamed
 from bursar.call.exchange import Failed
 from bursar.edges import breakers, run, teller, waiting
 from bursar.edges.stores import applying
-from bursar.engine import engine, routing
+from bursar.engine import planning, routing
 from bursar.rules import allowances, retries
 from bursar.rules.allowances import Denial, Level
 from bursar.rules.money import Cost
@@ -142,8 +142,8 @@ def id_used_twice(patch: Patch) -> None:
 
 def cap_forgotten(patch: Patch) -> None:
     """A fallback has the whole cap again."""
-    caps = engine.Engine._caps
-    patch.setattr(engine.Engine, "_caps", lambda self, candidate, asked, charged: caps(self, candidate, asked, 0))
+    caps = planning.Planner._caps
+    patch.setattr(planning.Planner, "_caps", lambda self, candidate, asked, charged: caps(self, candidate, asked, 0))
 
 
 def void_after_sending(patch: Patch) -> None:

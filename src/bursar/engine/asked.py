@@ -6,8 +6,9 @@ Decides nothing about money or providers; it refuses what could be counted under
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
+
+from msgspec import Struct
 
 from bursar.errors import InvalidRequestError
 from bursar.rules.money import nano_of
@@ -21,8 +22,7 @@ TAGS_MAX = 32
 SCOPE_CHARACTERS_MAX = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """How a caller governs one call. Money is given in USD, times in seconds; fallbacks are names of models.
 
     key: the name of the caller's own key, where it asks with one (at the gateway).
@@ -54,11 +54,11 @@ def scopes_of(asked: Asked, provider: str, model: str, key: str, tags: Mapping[s
         scopes["user"] = scope("user", asked.user)
     if asked.session is not None:
         scopes["session"] = scope("session", asked.session)
-    for given in (tags, asked.tags or {}):
-        for tag, value in given.items():
+    for given in (tags, asked.tags):
+        for tag, value in given.items() if given else ():
             if tag in RESERVED:
                 raise InvalidRequestError(f"a tag cannot be called {tag!r}: pass it as an argument of that name")
-            scopes[scope("tag", tag)] = scope(f"tag {tag}", value)
+            scopes[scope("tag", tag)] = value if _sound(value) else scope(f"tag {tag}", value)
     if len(scopes) > TAGS_MAX:
         raise InvalidRequestError(f"a call carries at most {TAGS_MAX} tags")
     return scopes
@@ -66,9 +66,13 @@ def scopes_of(asked: Asked, provider: str, model: str, key: str, tags: Mapping[s
 
 def scope(what: str, value: object) -> str:
     """A value that calls are counted under, checked. Raises InvalidRequestError."""
-    if not isinstance(value, str) or not value or len(value) > SCOPE_CHARACTERS_MAX or not value.isprintable():
-        raise InvalidRequestError(f"{what} must be 1 to {SCOPE_CHARACTERS_MAX} printable characters")
-    return value
+    if _sound(value):
+        return value
+    raise InvalidRequestError(f"{what} must be 1 to {SCOPE_CHARACTERS_MAX} printable characters")
+
+
+def _sound(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and 0 < len(value) <= SCOPE_CHARACTERS_MAX and value.isprintable()
 
 
 def nano_usd_of(name: str, usd: Any) -> int:

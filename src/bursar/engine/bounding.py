@@ -1,42 +1,29 @@
 """What a call may use at most, and what it will probably use: its size at its prices, and the lessons of calls like it.
 
-Decides which models and tiers a bound covers, when it can be made tighter by counting, and what a settled call teaches.
-The bound never hears of those lessons: they serve rate limits alone.
+Decides when a bound can be made tighter by counting, and what a settled call teaches. The bound never hears of those
+lessons: they serve rate limits alone.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from bursar.call.books import Fact
-from bursar.call.meter import Pricing
 from bursar.call.plan import Cap, Tightening
-from bursar.catalog import models
 from bursar.catalog.providers import Provider
-from bursar.catalog.tokens import count_at_most, own_vocabularies
-from bursar.config import ProviderSettings
+from bursar.catalog.tokens import count_at_most
+from bursar.engine.tariffs import Offer
 from bursar.rules.allowances import Demand
 from bursar.rules.calibration import Calibration, Series
 from bursar.rules.estimate import MIN_OUTPUT_TOKENS, MIN_OUTPUT_TOKENS_REASONING, Likely, Size, demand_of
 from bursar.rules.prices import PriceCard
-from bursar.wire.dialect import Dialect, Request
+from bursar.wire.dialect import Count, Dialect, Request
 
-__all__ = ["Bounded", "Lessons", "bounded"]
+__all__ = ["Bounded", "Lessons"]
 
-_TOOLS_KEY = b'"tools"'
-
-
-class Bounded(NamedTuple):
-    """What a call claims. unpriced: models whose price is not known. tightening, learn: see `Plan`."""
-
-    demand: Demand
-    unpriced: tuple[str, ...]
-    tightening: Tightening | None
-    learn: Callable[[Fact], None]
+_UNKNOWN: tuple[PriceCard | None, ...] = (None,)
 
 
 class Lessons:
@@ -64,61 +51,75 @@ class Lessons:
             )
 
 
-def bounded(
-    settings: ProviderSettings,
-    row: Provider,
-    dialect: Dialect,
-    request: Request,
-    reachable: tuple[str, ...],
-    prices: Pricing,
-    caps: Sequence[Cap],
-    *,
-    lessons: Lessons,
-) -> Bounded:
-    """What a call to one provider claims, over every model of it that can answer; the first is the one asked."""
-    named = tuple(map(settings.priced_as, reachable))
-    facts = models.reach(settings.name, named)
-    measure = partial(
-        dialect.size,
-        request,
-        output_tokens_min=MIN_OUTPUT_TOKENS_REASONING if facts.reasoning else MIN_OUTPUT_TOKENS,
-        output_tokens_max=facts.output_max,
-        context_tokens=facts.context_window,
-    )
-    size = measure()
-    series = Series(settings.name, reachable[0], _TOOLS_KEY in request.body)
-    likely = lessons.likely(series, size)
-    learn = partial(lessons.learn, series, size)
-    if not settings.enable_cost_tracking:
-        return Bounded(demand_of(size, [None], likely=likely, reserves=not row.refunds), (), None, learn)
-    # A tier that was asked for may not be given: the bound covers it and the plain one.
-    tiers = ("", request.tier) if request.tier else ("",)
-    cards = {(model, tier): prices(model, tier) for model in reachable for tier in tiers}
-    unpriced = tuple(dict.fromkeys(f"{settings.name}/{model}" for (model, _), card in cards.items() if card is None))
-    priced: list[PriceCard | None] = list(cards.values())
-    if request.unbounded or facts.server_tools:
-        priced = [None]
-    tightest = min(caps, key=lambda cap: cap.nano_usd, default=None)
-    cap_nano_usd, cap = (None, "") if tightest is None else (tightest.nano_usd, tightest.name)
-    claim = partial(
-        demand_of, cards=priced, cap_nano_usd=cap_nano_usd, cap=cap, likely=likely, reserves=not row.refunds
-    )
-    demand = claim(size)
-    tightening = None
-    if demand.base_pico_usd and (vocabularies := own_vocabularies(row.price_provider, named)):
-        tighter = partial(_tighter, measure, claim, size, vocabularies)
-        tightening = Tightening(tighter, vocabularies, len(request.body))
-    return Bounded(demand, unpriced, tightening, learn)
+class Bounded:
+    """A request against what the models that it can reach offer: what it claims, and what it teaches once it has ended.
 
+    priced: False where nobody asks what it costs. demand: the claim with its input bounded by bytes. tightening: see
+    `Plan`. unpriced: models whose price is not known.
+    """
 
-def _tighter(
-    measure: Callable[..., Size], claim: Callable[[Size], Demand], size: Size, vocabularies: tuple[str, ...]
-) -> Demand | None:
-    """The claim with the input bounded by its tokens; None where they are no fewer than its bytes, or not known."""
-    try:
-        counted = measure(count=lambda text: count_at_most(text, vocabularies))
-    except Exception:
-        # A vocabulary that cannot be read is no reason to refuse a call.
-        logging.getLogger("bursar").exception("the tokens of a request could not be counted; its bytes bound it")
-        return None
-    return claim(counted) if counted.input_tokens_max < size.input_tokens_max else None
+    __slots__ = (
+        "_cap", "_cards", "_dialect", "_lessons", "_likely", "_offer", "_request", "_reserves", "_series", "_size",
+        "demand", "tightening", "unpriced",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        request: Request,
+        dialect: Dialect,
+        offer: Offer,
+        row: Provider,
+        series: Series,
+        caps: Sequence[Cap],
+        lessons: Lessons,
+        *,
+        priced: bool = True,
+    ) -> None:
+        self._request = request
+        self._dialect = dialect
+        self._offer = offer
+        self._series = series
+        self._lessons = lessons
+        self._reserves = not row.refunds
+        self._size = self._measure()
+        self._likely = lessons.likely(series, self._size)
+        self._cap = min(caps, key=lambda cap: cap.nano_usd) if caps and priced else None
+        bounds_nothing = not priced or request.unbounded or offer.reach.server_tools
+        self._cards = _UNKNOWN if bounds_nothing else offer.cards
+        self.unpriced = offer.unpriced if priced else ()
+        self.demand = self._claim(self._size)
+        self.tightening: Tightening | None = None
+        if priced and offer.vocabularies and self.demand.base_pico_usd:
+            self.tightening = Tightening(self._tighter, offer.vocabularies, len(request.body))
+
+    def learn(self, fact: Fact) -> None:
+        """Take in what became of an attempt."""
+        self._lessons.learn(self._series, self._size, fact)
+
+    def _measure(self, count: Count | None = None) -> Size:
+        reach = self._offer.reach
+        return self._dialect.size(
+            self._request,
+            output_tokens_min=MIN_OUTPUT_TOKENS_REASONING if reach.reasoning else MIN_OUTPUT_TOKENS,
+            output_tokens_max=reach.output_max,
+            context_tokens=reach.context_window,
+            count=count,
+        )
+
+    def _claim(self, size: Size) -> Demand:
+        cap = self._cap
+        nano_usd, name = (None, "") if cap is None else (cap.nano_usd, cap.name)
+        return demand_of(
+            size, self._cards, cap_nano_usd=nano_usd, cap=name, likely=self._likely, reserves=self._reserves
+        )
+
+    def _tighter(self) -> Demand | None:
+        """The claim with the input bounded by its tokens; None where they are no fewer than its bytes, or not known."""
+        vocabularies = self._offer.vocabularies
+        try:
+            counted = self._measure(lambda text: count_at_most(text, vocabularies))
+        except Exception:
+            # A vocabulary that cannot be read is no reason to refuse a call.
+            logging.getLogger("bursar").exception("the tokens of a request could not be counted; its bytes bound it")
+            return None
+        return self._claim(counted) if counted.input_tokens_max < self._size.input_tokens_max else None

@@ -11,42 +11,31 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from bursar.blocks.performance_monitor import PerformanceMonitor
 from bursar.call.books import Adjust, Balance, Ended, Expired, Store
 from bursar.call.events import BudgetOverdrawn, Event, HoldsExpired, Observer
-from bursar.call.meter import Pricing
-from bursar.call.plan import Cap, Plan
-from bursar.catalog import models
-from bursar.catalog.headers import with_callers
-from bursar.catalog.providers import Provider
-from bursar.catalog.targets import address_of, target_of
-from bursar.config import ProviderSettings, Settings, candidates, price_book
+from bursar.call.plan import Plan
+from bursar.config import ProviderSettings, Settings, price_book
 from bursar.config.wire_checks import unknown_preferences
-from bursar.edges.breakers import Breakers
+from bursar.edges.breakers import Breakers, Guard
 from bursar.edges.http.pool import PoolLimits
 from bursar.edges.inquiries import Inquiries
 from bursar.edges.teller import Teller, steady_ms
 from bursar.engine.alarms import Alarms
-from bursar.engine.asked import Asked, milliseconds, nano_usd_of, scope, scopes_of
-from bursar.engine.bounding import Lessons, bounded
-from bursar.engine.continuing import going_on
+from bursar.engine.asked import Asked, milliseconds, nano_usd_of, scope
 from bursar.engine.ids import Ids
-from bursar.engine.roster import Candidate, Roster
+from bursar.engine.planning import Asking, Planner
+from bursar.engine.roster import Roster
 from bursar.engine.routing import Itinerary, Retries
-from bursar.errors import InvalidRequestError
 from bursar.rules.allowances import Allowance
 from bursar.rules.fairness import Tenants
-from bursar.rules.prices import PriceCard
 from bursar.rules.routes import Candidate as Way
 from bursar.telemetry.log import CallLog
 from bursar.telemetry.stats import CallStatistics
 from bursar.wire.continuing import Said
 from bursar.wire.dialect import Dialect, Request
-from bursar.wire.dialects import translation
 
 # Where an allowance is defined that no file defines, as configuration calls it.
 ARGUMENTS = "arguments"
@@ -55,23 +44,6 @@ ARGUMENTS = "arguments"
 def wall_ms() -> int:
     """The wall clock in epoch milliseconds."""
     return time.time_ns() // 1_000_000
-
-
-@dataclass(slots=True)
-class Asking:
-    """What stays the same over all attempts of a call. `wait_until_ms` is set when the first is planned.
-
-    request: the body as it was read in the dialect, where that was done already.
-    """
-
-    dialect: Dialect
-    body: bytes
-    asked: Asked
-    call_id: str
-    begun_ms: int
-    deadline_ms: int | None
-    wait_until_ms: int = 0
-    request: Request | None = None
 
 
 class Engine:
@@ -93,8 +65,6 @@ class Engine:
         )
         self.prices = price_book(settings)
         self._ids = Ids()
-        self._lessons = Lessons()
-        self._observed = frozenset(one.name for one in settings.allowances if not one.enforced)
         self._define()
         self._roster = Roster(settings.providers, settings.allowances, clock)
         self._policies = {name: given.retry_policy for name, given in settings.providers.items()}
@@ -106,24 +76,25 @@ class Engine:
             observe=self.observe,
             board=store.board,
         )
+        self._planner = Planner(settings, self.prices, self._roster, self._guard, clock)
         self._watchers()
 
     def route(self, dialect: Dialect, body: bytes, asked: Asked, request: Request | None = None) -> Itinerary:
         """The way of a call through its candidates; everything is decided that can be before its first effect.
 
         `body` is one JSON object in the dialect; its model name is replaced by that of each candidate. Where a provider
-        does not speak the dialect, it is translated into one that the provider speaks. request: the body as the dialect
-        has read it, where the caller did that already.
+        does not speak the dialect, it is translated into one that the provider speaks. `request`: what the dialect's
+        `parse` made of the body, where that is known already.
         Raises ConfigError (unknown provider, missing key) and InvalidRequestError.
         """
-        ways = self._ways(asked)
+        ways = self._planner.ways(asked)
         begun_ms = self.clock()
         deadline_ms = None if asked.timeout is None else begun_ms + milliseconds("timeout", asked.timeout)
-        asking = Asking(dialect, body, asked, self._ids.new(begun_ms), begun_ms, deadline_ms, request=request)
+        asking = Asking(dialect, body, asked, self._ids.new(begun_ms), begun_ms, deadline_ms, request)
         route = self.settings.routes.get(asked.model or "")
 
         def make(index: int, attempt: int, charged_nano_usd: int, said: Said | None) -> Plan:
-            return self._plan(asking, ways[index], attempt, charged_nano_usd, said)
+            return self._planner.plan(asking, ways[index], attempt, charged_nano_usd, said)
 
         return Itinerary(
             ways,
@@ -137,82 +108,20 @@ class Engine:
             after_output=route.after_first_token if route is not None else "never",
         )
 
-    def _ways(self, asked: Asked) -> tuple[Way, ...]:
-        """Every way to an answer, in order: the models asked for, each under each key of its provider."""
-        named = candidates(self.settings, asked.model)
-        for name in asked.fallbacks or ():
-            named += candidates(self.settings, name)
-        alone = len(named) == 1
-        return tuple(
-            Way(f"{provider}/{model}", 0 if alone else models.known_context(model), key_name)
-            for provider, model in dict.fromkeys(named)
-            for key_name in self._roster.keys(provider)
-        )
+    def _guard(self, provider: str, model: str) -> Guard | None:
+        """The circuit breaker of a provider's model; None where it has none."""
+        guarded = self.settings.providers[provider].circuit_breaker_threshold
+        return self.breakers.of(provider, model) if guarded else None
 
     def _opens_ms(self, way: Way) -> int:
         """When the breaker of a candidate lets a call through, epoch milliseconds; 0 for now."""
         provider, _, model = way.name.partition("/")
-        guard = self.breakers.of(provider, model)
-        idle = not self.settings.providers[provider].circuit_breaker_threshold or guard.allows()
-        return 0 if idle else self.clock() + guard.wait_ms
+        guard = self._guard(provider, model)
+        return 0 if guard is None or guard.allows() else self.clock() + guard.wait_ms
 
     def plan(self, dialect: Dialect, body: bytes, asked: Asked) -> Plan:
         """The plan of the first candidate of `route`."""
         return self.route(dialect, body, asked).first()
-
-    def _plan(self, asking: Asking, way: Way, attempt: int, charged_nano_usd: int, said: Said | None) -> Plan:
-        asked = asking.asked
-        provider, _, model = way.name.partition("/")
-        candidate = self._roster.of(provider, way.key)
-        dialect = _spoken(asking.dialect, candidate.row)
-        request = asking.request
-        if request is None or dialect is not asking.dialect:
-            request = dialect.parse(asking.body)
-        request, joint = going_on(dialect, request, candidate.row, candidate.settings, model, said)
-        prices = self._priced(candidate, asking.begun_ms)
-        target = target_of(candidate.row, model, candidate.settings, request, prices)
-        reachable = tuple(dict.fromkeys((model, *request.reaches, *target.reaches)))
-        caps = self._caps(candidate, asked, charged_nano_usd)
-        claimed = bounded(
-            candidate.settings, candidate.row, dialect, request, reachable, prices, caps, lessons=self._lessons
-        )
-        start_ms = self.clock()  # from here on the call waits for others, not for our own look into the price list
-        if not asking.wait_until_ms:
-            asking.wait_until_ms = self._wait_until_ms(asked, start_ms, asking.deadline_ms)
-        return Plan(
-            call_id=asking.call_id,
-            provider=candidate.row,
-            model=model,
-            dialect=dialect,
-            request=request,
-            target=target,
-            url=address_of(candidate.row, model, dialect.path),
-            headers=with_callers(candidate.headers, asked.extra_headers),
-            scopes=scopes_of(asked, candidate.settings.name, model, candidate.key, self.settings.tags),
-            demand=claimed.demand,
-            price=prices,
-            begun_ms=asking.begun_ms,
-            start_ms=start_ms,
-            wait_until_ms=asking.wait_until_ms,
-            deadline_ms=asking.deadline_ms,
-            pool_timeout_seconds=candidate.settings.pool_timeout,
-            caps=caps,
-            tracks_cost=candidate.settings.enable_cost_tracking,
-            observes=self.settings.mode == "observe",
-            observed=self._observed,
-            warn_nano_usd=candidate.settings.cost_warning_threshold_nano_usd,
-            unpriced=claimed.unpriced,
-            nearest=partial(self.prices.nearest, provider),
-            tightening=claimed.tightening,
-            learn=self._roster.learning(provider, way.key, claimed.learn),
-            attempt=attempt,
-            guard=self.breakers.of(provider, model) if candidate.settings.circuit_breaker_threshold else None,
-            first_token_seconds=candidate.settings.first_token_timeout,
-            stall_seconds=candidate.settings.stall_timeout,
-            on_abort=candidate.settings.on_abort,
-            joint=joint,
-            limits_observed=candidate.observes if asked.key is None else candidate.observes_callers,
-        )
 
     def warm(self) -> None:
         """Read the price list now rather than in the first call."""
@@ -321,33 +230,6 @@ class Engine:
         if not self.settings.budgets and not any(one.meter == "nano_usd" for one in self.store.allowances()):
             sys.stderr.write("bursar: no budget is set: calls are counted, none is refused for its cost\n")
 
-    def _priced(self, candidate: Candidate, begun_ms: int) -> Pricing:
-        """The prices of the minute in which the call began: it keeps them, whenever it is settled."""
-        settings, book = candidate.settings, self.prices
-        minute = begun_ms // 60_000
-
-        def price(model: str, tier: str = "", /) -> PriceCard | None:
-            return book.card_at(settings.name, settings.priced_as(model), minute, tier)
-
-        return price
-
-    def _caps(self, candidate: Candidate, asked: Asked, charged_nano_usd: int) -> tuple[Cap, ...]:
-        """What the call may still cost: the caps less what its earlier attempts are charged."""
-        caps = []
-        configured = candidate.settings.max_cost_per_request_nano_usd
-        if configured is not None and self.settings.mode == "enforce":
-            name = f"{candidate.settings.name}.max_cost_per_request"
-            caps.append(Cap(name, max(configured - charged_nano_usd, 0)))
-        if asked.max_cost_usd is not None:
-            most = nano_usd_of("max_cost_usd", asked.max_cost_usd)
-            caps.append(Cap("max_cost_usd", max(most - charged_nano_usd, 0)))
-        return tuple(caps)
-
-    def _wait_until_ms(self, asked: Asked, start_ms: int, deadline_ms: int | None) -> int:
-        seconds = self.settings.max_wait_seconds if asked.max_wait_seconds is None else asked.max_wait_seconds
-        until_ms = start_ms + milliseconds("max_wait_seconds", seconds)
-        return until_ms if deadline_ms is None else min(until_ms, deadline_ms)
-
     def _correct(self, correction: Adjust) -> None:
         outcome = self.teller.ask_blocking(correction)
         if isinstance(outcome, Ended) and outcome.overdrawn:
@@ -355,17 +237,6 @@ class Engine:
 
     def _expired(self, expired: Expired) -> None:
         self.observe(HoldsExpired(expired.attempts))
-
-
-def _spoken(dialect: Dialect, row: Provider) -> Dialect:
-    """The dialect in which a request goes to a provider."""
-    spoken = translation(dialect.name, row.dialects)
-    if spoken is None:
-        raise InvalidRequestError(
-            f"{row.name} does not take {dialect.name} requests, and they cannot be translated into what it takes: "
-            f"{', '.join(row.dialects)}"
-        )
-    return spoken
 
 
 def open_engine(settings: Settings, *, clock: Callable[[], int] = wall_ms) -> Engine:

@@ -21,7 +21,10 @@ from bursar.rules.allowances import Allowance
 from bursar.rules.observing import PROVIDER_KEY, key_scope
 from bursar.rules.rotation import Rotation
 
-__all__ = ["Candidate", "Roster"]
+__all__ = ["ONLY_KEY", "Candidate", "Roster"]
+
+# The names of the keys of a provider that has only one, or none.
+ONLY_KEY = ("",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +64,10 @@ class Roster:
         return self._candidates.get((provider, key_name)) or self._new(provider, key_name)
 
     def keys(self, provider: str) -> tuple[str, ...]:
-        """The names of a provider's keys in the order in which one call tries them; ("",) where it has only one."""
+        """The names of a provider's keys in the order in which one call tries them; ONLY_KEY where it has only one."""
         rotation = self._rotation(provider)
         if rotation is None:
-            return ("",)
+            return ONLY_KEY
         with self._lock:
             return rotation.order(self._clock())
 

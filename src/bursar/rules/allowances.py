@@ -150,8 +150,7 @@ class Level:
         return left if left > 0 else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(NamedTuple):
     """What an attempt may use at most.
 
     base_pico_usd: the most that everything but output can cost, over all choices; None when a price is not known.

@@ -9,7 +9,6 @@ that the transaction narrows (see `allowances`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from bursar.rules.allowances import Demand, Denial
@@ -25,8 +24,7 @@ MIN_OUTPUT_TOKENS_REASONING = 8_192
 LIKELY_OUTPUT_TOKENS = 400
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(NamedTuple):
     """How large a request is, in tokens. Bounds are never below the fact; the estimates are for limits and quotes.
 
     input_tokens_max: the input bound. input_tokens_likely: the estimate.
@@ -80,7 +78,7 @@ def demand_of(
     affordable = demand.affordable_output_tokens(cap_nano_usd)
     if affordable >= high:
         return demand
-    return replace(demand, output_tokens_max=max(low, affordable), capped_by=cap)
+    return demand._replace(output_tokens_max=max(low, affordable), capped_by=cap)
 
 
 def bound_pico_usd(size: Size, cards: Sequence[PriceCard | None]) -> tuple[int | None, int]:

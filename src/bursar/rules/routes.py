@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from bursar.rules.retries import Problem, ProblemKind
 
@@ -23,8 +23,7 @@ _OF_THE_PROVIDER: frozenset[ProblemKind] = frozenset({"connect", "timeout", "sta
 _OF_THE_MODEL: frozenset[ProblemKind] = frozenset({"unavailable", "broken", "malformed"})
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One way to an answer: a model of a provider, under one of its keys.
 
     name: "provider/model". context_tokens: its context window, 0 where that is not known. key: which of the
