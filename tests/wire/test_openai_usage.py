@@ -145,6 +145,8 @@ CONTRADICTIONS: list[tuple[dict[str, Any], dict[str, int]]] = [
     ({"prompt_audio_seconds": -1}, {"input": 100, "output": 20}),
     ({"prompt_tokens": "100"}, {"input": 100, "output": 20}),
     ({"prompt_tokens": 99.5}, {"input": 100, "output": 20}),
+    ({"prompt_tokens": 0.5}, {"input": 100, "output": 20}),  # and not 99 tokens of output that nobody had
+    ({"prompt_audio_seconds": 2.5}, {"input": 100, "output": 20, "audio_seconds": 3}),
     ({"prompt_tokens": -1}, {"input": 100, "output": 20}),  # from the total
     ({"completion_tokens": -5}, {"input": 100, "output": 20}),
     ({"completion_tokens": TOKENS_MAX + 1}, {"input": 100, "output": 20}),

@@ -1,7 +1,7 @@
 """Counts as providers report them, read without ever raising.
 
 Decides what number a count in disguise stands for: a string of digits, a float, a decimal. What cannot be a count (a
-negative, an enormous one, another type) is None, and whoever reads it decides what that means for the bill.
+negative, a fraction, an enormous one, another type) is None, and whoever reads it decides what that means for the bill.
 """
 
 from __future__ import annotations
@@ -27,12 +27,25 @@ class Counts:
         >>> counts = Counts()
         >>> counts.of(7), counts.of(7.0), counts.of(None), counts.odd
         (7, 7, None, False)
-        >>> counts.of("12"), counts.of(-1), counts.odd
-        (12, None, True)
+        >>> counts.of("12"), counts.of(-1), counts.of(0.5), counts.odd
+        (12, None, None, True)
         """
         if type(value) is int and 0 <= value <= TOKENS_MAX:
             return value
         return None if value is None else self._odd(value)
+
+    def begun(self, value: object) -> int | None:
+        """The same of what comes in parts, as seconds do: one that has begun counts as one.
+
+        >>> Counts().begun(7.2)
+        8
+        """
+        if isinstance(value, Decimal | float):
+            amount = Decimal(value)
+            if amount.is_finite() and 0 <= amount <= TOKENS_MAX and amount != int(amount):
+                self.odd = True
+                return int(amount) + 1
+        return self.of(value)
 
     def _odd(self, value: object) -> int | None:
         """A count in disguise; None for what is no count. Only a float without a fraction is nothing odd."""
@@ -41,9 +54,8 @@ class Counts:
             return self.of(int(value))
         if isinstance(value, Decimal | float):
             amount = Decimal(value)
-            if amount.is_finite() and 0 <= amount <= TOKENS_MAX:
-                whole = int(amount)
-                self.odd |= whole != amount
-                return whole if whole == amount else whole + 1
+            # Nobody counts half a token: as 1 it would turn the rest of the total into output that nobody had.
+            if amount.is_finite() and 0 <= amount <= TOKENS_MAX and amount == int(amount):
+                return int(amount)
         self.odd = True
         return None

@@ -185,7 +185,7 @@ def _fees(raw: Mapping[str, Any], parts: Mapping[str, int], counts: Counts) -> d
     for name in _SEARCHES:
         if name in raw and (searches := counts.of(as_dict(raw[name]).get("web_search_requests"))):
             fees["web_searches"] = max(searches, parts.get("web_searches", 0))
-    if raw.get(_AUDIO_SECONDS) and (seconds := counts.of(raw[_AUDIO_SECONDS])):
+    if raw.get(_AUDIO_SECONDS) and (seconds := counts.begun(raw[_AUDIO_SECONDS])):
         fees["audio_seconds"] = seconds
     return fees
 
