@@ -63,8 +63,11 @@ class Replays(Protocol):
     def leave(self, key: str, name: str) -> None:
         """One who waited has the reply, or has gone."""
 
-    def end(self, wanted: Wanted, reply: KeptReply, *, keep: bool) -> None:
-        """It was performed. The reply is kept for those who come later, or only for those who wait (`keep` False)."""
+    def end(self, wanted: Wanted, reply: KeptReply | None, *, keep: bool) -> None:
+        """It was performed. The reply is kept for those who come later, or only for those who wait (`keep` False).
+
+        None: what it answered is not known, or too large to be kept.
+        """
 
     def forget(self, wanted: Wanted) -> None:
         """Nothing was charged for it: the key is free again."""

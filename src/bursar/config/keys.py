@@ -215,8 +215,19 @@ GATEWAY_KEYS = (
     Key("port", Whole(0, 65_535), "the port to listen on", "gateway"),
     Key("workers", Whole(1, 64), "processes that serve, on one set of books", "cli.serve"),
     Key("stop_seconds", Seconds(0, 3_600), "how long calls under way may take to finish at a stop", "gateway.serving"),
-    Key("metrics", Choice(get_args(MetricsAccess)), "who may read /metrics: keys of the role view, or anybody",
-        "gateway.metrics"),
+    Key(
+        "metrics",
+        Choice(get_args(MetricsAccess)),
+        "who may read /metrics: keys of the role view, or anybody",
+        "gateway.metrics",
+    ),
+    Key(
+        "store_replies",
+        Truth(),
+        "true: a call repeated under its Idempotency-Key gets the first one's reply",
+        "gateway.replaying",
+    ),
+    Key("replay_hours", Whole(1, 720), "how long an Idempotency-Key is remembered", "gateway.replaying"),
 )
 
 QUEUE_KEYS = (

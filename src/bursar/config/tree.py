@@ -284,13 +284,19 @@ class Alerts:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """Where the gateway listens, with how many processes, and how long it finishes at a stop."""
+    """Where the gateway listens, with how many processes, and how long it finishes at a stop.
+
+    store_replies: replies to calls under an idempotency key are kept for those who send them again. replay_hours: how
+    long such keys are remembered.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 1
     stop_seconds: float = 30.0
     metrics: MetricsAccess = "keyed"
+    store_replies: bool = False
+    replay_hours: int = 24
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,12 @@ from bursar.errors import BursarError
 from bursar.gateway.admin.table import admin_entries
 from bursar.gateway.auth import NotAllowedError
 from bursar.gateway.calls import calls_in
+from bursar.gateway.counting import count_tokens
 from bursar.gateway.exchange import ClientGone, Incoming, Receive, Send
 from bursar.gateway.health import Readiness, health, live, ready
 from bursar.gateway.metering import metering
 from bursar.gateway.metrics import metrics
+from bursar.gateway.models import VERSION, list_models, show_model
 from bursar.gateway.problems import Problem
 from bursar.gateway.refusals import refused
 from bursar.gateway.state import State
@@ -37,6 +39,7 @@ CALLS = {
     "/v1/embeddings": "embeddings",
     "/v1/messages": "anthropic_messages",
 }
+COUNT_TOKENS = "/v1/messages/count_tokens"
 
 
 class Gateway:
@@ -133,10 +136,18 @@ async def _refuse(
         return  # the server closes what is not ended
     if isinstance(error, NotAllowedError):
         error = Problem(error.status, error.code, error.message)
-    status, headers, body = refused(error, CALLS.get(scope["path"], ""))
+    status, headers, body = refused(error, _form_of(scope, incoming))
     headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _form_of(scope: dict[str, Any], incoming: Incoming | None) -> str:
+    """The dialect in whose form who asks reads errors."""
+    path = scope["path"]
+    if path.startswith("/v1/models") and incoming is not None and VERSION in incoming.headers:
+        return "anthropic_messages"
+    return "anthropic_messages" if path == COUNT_TOKENS else CALLS.get(path, "")
 
 
 async def _live(receive: Receive, send: Send) -> None:
@@ -156,6 +167,9 @@ def served() -> dict[tuple[str, str], Entry]:
         dialect = dialect_named(name)
         assert dialect is not None
         table["POST", path] = Entry(calls_in(dialect), "call")
+    table["POST", COUNT_TOKENS] = Entry(count_tokens, "call")
+    table["GET", "/v1/models"] = Entry(list_models, "call")
+    table["GET", "/v1/models/{id:path}"] = Entry(show_model, "call")
     for method in ("GET", "HEAD"):
         # These say by themselves what needs a key.
         table[method, "/health"] = Entry(health, None)

@@ -5,26 +5,30 @@ Decides that what a key fixes beats what a request says. Headers of ours end her
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from bursar.engine import Asked
 from bursar.gateway.problems import Problem
-from bursar.rules.keys import may_use
+from bursar.wire.lenient import as_dict, as_text, decode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bursar.rules.keys import CallerKey
+    from bursar.wire.body import Fields
+    from bursar.wire.dialect import Request
 
 # What a provider is told of the caller's own headers, beside what the provider's row says.
 _PASSED = (b"anthropic-beta", b"anthropic-version", b"openai-beta")
 HEADER_CHARACTERS_MAX = 2_048
+SCOPE_CHARACTERS_MAX = 256
+# How much is shown of a name that is longer than that.
+USER_CHARACTERS = 200
 
 
-def asked_of(headers: Mapping[bytes, bytes], key: CallerKey, model: str, user: str | None) -> Asked:
-    """How a call is governed. user: whom the body names. Raises Problem."""
-    if not may_use(key, model):
-        raise Problem(403, "model_not_allowed", f"the key {key.name!r} may not use the model {model[:128]!r}")
+def asked_of(headers: Mapping[bytes, bytes], key: CallerKey, request: Request) -> Asked:
+    """How a call is governed, by its key, by headers of ours, and by whom its body names. Raises Problem."""
     tags = dict(key.tags)
     said = headers.get(b"x-bursar-tags")
     if said is not None:
@@ -34,9 +38,9 @@ def asked_of(headers: Mapping[bytes, bytes], key: CallerKey, model: str, user: s
     if key.organisation:
         tags["organisation"] = key.organisation
     return Asked(
-        model=model,
+        model=request.model,
         key=key.name,
-        user=key.user or _text(headers, b"x-bursar-user") or user,
+        user=key.user or _text(headers, b"x-bursar-user") or user_of(request.fields),
         session=_text(headers, b"x-bursar-session"),
         tags=tags or None,
         max_cost_usd=_text(headers, b"x-bursar-max-cost-usd"),
@@ -44,6 +48,25 @@ def asked_of(headers: Mapping[bytes, bytes], key: CallerKey, model: str, user: s
         timeout=_seconds(headers, b"x-bursar-timeout-seconds"),
         extra_headers=_passed(headers),
     )
+
+
+def user_of(fields: Fields) -> str | None:
+    """Whom a body names: OpenAI's `user`, or Anthropic's `metadata.user_id`.
+
+    A name that is too long for a scope counts under its beginning and a digest of it.
+
+    >>> from bursar.wire.body import fields_of
+    >>> user_of(fields_of(b'{"user":"ann"}')), user_of(fields_of(b'{"metadata":{"user_id":"bob"}}'))
+    ('ann', 'bob')
+    """
+    raw = fields.get("user")
+    name = as_text(decode(raw)) if raw is not None else ""
+    if not name and (raw := fields.get("metadata")) is not None:
+        name = as_text(as_dict(decode(raw)).get("user_id"))
+    if not name or (len(name) <= SCOPE_CHARACTERS_MAX and name.isprintable()):
+        return name or None
+    shown = "".join(character for character in name[:USER_CHARACTERS] if character.isprintable())
+    return f"{shown}#{sha256(name.encode('utf-8', 'replace')).hexdigest()[:16]}"
 
 
 def tags_of(value: bytes) -> dict[str, str]:

@@ -1,12 +1,14 @@
 """What an error looks like to the caller's SDK: status, headers and body, in OpenAI's form or in Anthropic's.
 
 Decides which status an error has, and whether an SDK does well to try again: official ones obey `x-should-retry`
-before the status. What a provider said of the request itself passes on in its own bytes where the caller speaks its
-format. A failing key or account of ours is no fault of the caller's, and is never told as one.
+before the status, and wait no longer than a minute. What a provider said of the request itself passes on in its own
+bytes where they have the form that the caller reads. A failing key or account of ours is no fault of the caller's, and
+is never told as one; of the machine inside (files, settings, addresses) nothing is told.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from datetime import UTC, datetime
 from typing import Any
@@ -30,15 +32,20 @@ from bursar.errors import (
     ProviderTimeoutError,
     QueueFullError,
     StoreUnavailableError,
+    StreamInterruptedError,
 )
 from bursar.gateway.problems import Problem
 from bursar.rules.money import format_usd
+from bursar.wire.reply import decoded
 
 Refusal = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 ANTHROPIC = "anthropic_messages"
+RESPONSES = "openai_responses"
 # What a caller waits before it asks again where nobody can say how long.
 MOMENT_SECONDS = 1
+# SDKs that are told of a longer time come back sooner all the same, for nothing.
+PATIENCE_SECONDS = 60
 # The words of Anthropic's `error.type`, by status.
 _ANTHROPIC_TYPES = {
     400: "invalid_request_error", 401: "authentication_error", 402: "billing_error", 403: "permission_error",
@@ -55,43 +62,72 @@ _OPENAI_TYPES = {
 def refused(error: BursarError | Problem, dialect: str = "") -> Refusal:
     """The answer to a call that came to nothing: status, headers and body."""
     if isinstance(error, Problem):
-        status, code, advice = error.status, error.code, _advice(error.status, None)
-        return status, [*advice, *error.headers], body_of(status, code, error.message, dialect, {})
+        retryable = error.status in (408, 429, 503) and error.code != "provider_misconfigured"
+        headers = [*_advice(retryable, None), *error.headers]
+        return error.status, headers, body_of(error.status, error.code, error.message, dialect, dict(error.particulars))
     status, code = status_of(error)
-    headers = _advice(status, error)
+    headers = _advice(error.retryable, error.retry_after_seconds)
     if error.call_id:
-        headers.append((b"x-bursar-call-id", error.call_id.encode()))
-    if isinstance(error, ProviderRejectedError) and error.body and status == error.status:
+        name = b"request-id" if dialect == ANTHROPIC else b"x-request-id"
+        headers += [(name, error.call_id.encode()), (b"x-bursar-call-id", error.call_id.encode())]
+    if isinstance(error, ProviderRejectedError) and status == error.status and _reads(dialect, error.body):
         return status, headers, error.body
-    return status, headers, body_of(status, code, error.message, dialect, _particulars(error))
+    return status, headers, body_of(status, code, message_of(error), dialect, _particulars(error))
+
+
+def error_event(error: BursarError, dialect: str, events: int) -> bytes:
+    """How a stream says that it goes no further, after so many events."""
+    status, code = status_of(error)
+    body = body_of(status, code, message_of(error), dialect, _particulars(error))
+    if dialect == ANTHROPIC:
+        return b"event: error\ndata: " + body + b"\n\n"
+    if dialect == RESPONSES:
+        told = {"type": "error", "sequence_number": events, "code": code, "message": message_of(error), "param": None}
+        body = msgspec.json.encode({**told, **msgspec.json.decode(body)})
+        return b"event: error\ndata: " + body + b"\n\n"
+    return b"data: " + body + b"\n\n"
 
 
 def status_of(error: BursarError) -> tuple[int, str]:
     """The status and the code of an error."""
     match error:
+        case BudgetExceededError() if not error.needed_nano_usd:
+            return 400, "scope_missing"
         case BudgetExceededError():
             return (429, "budget_held") if error.held else (402, error.code)
         case LimitExceededError():
-            return (429 if error.retryable else 400), error.code
+            return (429, error.code) if error.needed else (400, "scope_missing")
         case QueueFullError() | ProviderRateLimitError():
             return 429, error.code
-        case CircuitBreakerError() | StoreUnavailableError():
+        case CircuitBreakerError() | StoreUnavailableError() | ProviderQuotaError():
             return 503, error.code
         case InvalidRequestError() | PriceUnknownError():
             return 400, error.code
         case ConfigError():
-            return 404, "model_not_found"
-        case ProviderAuthError() | MalformedReplyError():
+            return 503, "provider_misconfigured"
+        case ProviderAuthError() | MalformedReplyError() | StreamInterruptedError():
             return 502, error.code
-        case ProviderQuotaError():
-            return 503, error.code
         case ProviderTimeoutError():
             return 504, error.code
         case ProviderRejectedError():
-            return error.status or 400, error.provider_code or error.code
+            known = error.status is not None and 400 <= error.status < 500
+            return (error.status or 400) if known else 502, error.provider_code or error.code
         case ProviderError():
             return (503 if error.retryable else 502), error.code
-    return 500, error.code
+    # What is left was refused by us before anything was sent.
+    return 503, error.code
+
+
+def message_of(error: BursarError) -> str:
+    """What the caller is told. What is wrong inside is told to the log alone."""
+    if isinstance(error, StoreUnavailableError | ConfigError):
+        logging.getLogger("bursar").error("call %s failed: %s", error.call_id or "", error.message)
+        if isinstance(error, ConfigError):
+            return "this model cannot be used here now; the operator was told why"
+        return "the gateway cannot read or write its books now, so that nothing was sent; the operator was told why"
+    if isinstance(error, ProviderAuthError):
+        return f"{error.provider} does not accept the gateway's own key for {error.model}; yours is not at fault"
+    return error.message
 
 
 def body_of(status: int, code: str, message: str, dialect: str, particulars: dict[str, Any]) -> bytes:
@@ -104,20 +140,21 @@ def body_of(status: int, code: str, message: str, dialect: str, particulars: dic
     return msgspec.json.encode({"error": {"message": message, "type": kind, "param": None, "code": code, **told}})
 
 
-def _advice(status: int, error: BursarError | None) -> list[tuple[bytes, bytes]]:
+def _reads(dialect: str, body: bytes) -> bool:
+    """Whether the body of a provider's error has the form that speakers of a dialect read."""
+    said = decoded(body)
+    return isinstance(said.get("error"), dict) and (said.get("type") == "error") == (dialect == ANTHROPIC)
+
+
+def _advice(retryable: bool, after_seconds: float | None) -> list[tuple[bytes, bytes]]:
     """What an SDK does next: try again, when, or not at all."""
-    # No answer of this kind is kept on the way, and no browser takes what it quotes for a page.
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"x-content-type-options", b"nosniff"),
-        (b"cache-control", b"no-store"),
-    ]
-    retryable = error.retryable if error is not None else status in (408, 429, 503)
-    headers.append((b"x-should-retry", b"true" if retryable else b"false"))
+    headers = [(b"content-type", b"application/json")]
+    useful = retryable and (after_seconds is None or after_seconds <= PATIENCE_SECONDS)
+    headers.append((b"x-should-retry", b"true" if useful else b"false"))
     if retryable:
-        seconds = error.retry_after_seconds if error is not None else None
-        headers.append((b"retry-after", b"%d" % math.ceil(MOMENT_SECONDS if seconds is None else seconds)))
-        if seconds is not None:
+        seconds = MOMENT_SECONDS if after_seconds is None else after_seconds
+        headers.append((b"retry-after", b"%d" % math.ceil(seconds)))
+        if after_seconds is not None:
             headers.append((b"retry-after-ms", b"%d" % math.ceil(seconds * 1000)))
     return headers
 
@@ -140,11 +177,13 @@ def _particulars(error: BursarError) -> dict[str, Any]:
         told |= {"limit": error.limit, "meter": error.meter, "needed": error.needed, "capacity": error.capacity}
     elif isinstance(error, ProviderError):
         told |= {"provider": error.provider, "model": error.model, "attempts": error.attempts, "status": error.status}
+    if error.cost is not None and error.cost.nano_usd is not None:
+        told |= {"cost_usd": _usd(error.cost.nano_usd), "cost_certain": error.cost.certain}
     return told
 
 
 def _usd(nano_usd: int) -> str:
-    return format_usd(nano_usd).lstrip("$")
+    return format_usd(nano_usd).replace("$", "", 1)
 
 
 def _instant(ms: int) -> str:

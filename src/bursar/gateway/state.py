@@ -6,12 +6,14 @@ Decides when the old one ends: once the last request that began with it has.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
-from bursar.edges.drain import AsyncDrain
+from bursar.edges.drain import CLOSE_SECONDS, AsyncDrain
 from bursar.edges.drive import AsyncDriver
 from bursar.edges.http.asynchronous import AsyncTransport
 from bursar.edges.refusals import RefusalRecorder
+from bursar.gateway.replaying import Leases
 
 if TYPE_CHECKING:
     from bursar.config import Settings
@@ -30,7 +32,9 @@ class State:
         self.driver = AsyncDriver(self.transport, engine.teller, self.drain, engine.clock)
         self.refusals = RefusalRecorder(engine.store.history, engine.clock)
         engine.watch(self.refusals)
+        self.leases = Leases(engine.store.replays, engine.clock)
         self.under_way = 0
+        self._kept: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -51,6 +55,18 @@ class State:
         if not self.under_way:
             self._idle.set()
 
+    def keep(self, call: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Perform a call in a task that its caller's leaving does not end."""
+        self.enter()
+        task = asyncio.get_running_loop().create_task(call)
+        self._kept.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._kept.discard(task)
+        self.leave()
+
     async def retire(self) -> None:
         """Wait for the last request inside, then close; cancelled, close at once."""
         try:
@@ -60,6 +76,12 @@ class State:
 
     async def close(self) -> None:
         """End what is still under way, settle it, and close the books."""
+        if self._kept:
+            await asyncio.wait(set(self._kept), timeout=CLOSE_SECONDS)
+        for task in set(self._kept):
+            task.cancel()
+        while self._kept:
+            await asyncio.wait(set(self._kept))
         await self.drain.close()
         await self.transport.close()
         await asyncio.to_thread(self.refusals.close)

@@ -1,7 +1,7 @@
 """Payloads of a stream as server-sent events, in the form of each dialect.
 
-Decides how events are framed and how a stream ends: with its terminator where it is whole, with an error event where it
-is not. Source: the providers' documentation of streams.
+Decides how events are framed and how a whole stream ends; one that is not ends with an error event (`refusals`).
+Source: the providers' documentation of streams.
 """
 
 from __future__ import annotations
@@ -32,11 +32,6 @@ def frame_of(dialect: str) -> Frame:
 def end_of(dialect: str) -> bytes:
     """What follows the last payload of a whole stream."""
     return DONE if dialect == CHAT else b""
-
-
-def error_frame(dialect: str, body: bytes) -> bytes:
-    """An error in the midst of a stream; `body` is in the dialect's form."""
-    return _plain([body]) if dialect == CHAT else b"event: error\ndata: " + body + b"\n\n"
 
 
 def _plain(payloads: Sequence[bytes]) -> bytes:

@@ -86,11 +86,12 @@ class SqliteReplays:
             connection.execute(_LEAVE, (key, name))
             connection.execute(_CLEAR, (key, name))
 
-    def end(self, wanted: Wanted, reply: KeptReply, *, keep: bool) -> None:
+    def end(self, wanted: Wanted, reply: KeptReply | None, *, keep: bool) -> None:
         """It was performed."""
         own = (*wanted[:2], wanted.call_id)
+        kept = (None, None, None) if reply is None else (reply.status, _encode(reply.headers).decode(), reply.body)
         with self._connections.committing() as connection:
-            connection.execute(_END, (keep, reply.status, _encode(reply.headers).decode(), reply.body, *own))
+            connection.execute(_END, (keep, *kept, *own))
             connection.execute(_CLEAR, wanted[:2])
 
     def forget(self, wanted: Wanted) -> None:
@@ -181,7 +182,7 @@ class MemoryReplays:
                 one.waiting = max(one.waiting - 1, 0)
                 self._clear(one)
 
-    def end(self, wanted: Wanted, reply: KeptReply, *, keep: bool) -> None:
+    def end(self, wanted: Wanted, reply: KeptReply | None, *, keep: bool) -> None:
         """It was performed."""
         with self._lock:
             one = self._known.get(wanted[:2])
