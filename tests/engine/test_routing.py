@@ -245,3 +245,11 @@ def test_what_was_said_grows_until_it_is_begun_again() -> None:
     for shown in ("ab", "c", "xy", ""):
         assert way.fail(malformed if shown else Problem("model", 404), shown=shown) is not None
     assert way.said == [None, "ab", "abc", "xy", "xy"]
+
+
+def test_what_was_too_much_to_remember_is_begun_again() -> None:
+    way = Way("a/m", "b/m", "c/m", after_output="continue")
+    malformed = Problem("malformed", 200, output=True)
+    assert way.fail(malformed, shown="ab") is not None
+    assert way.fail(malformed) is not None
+    assert way.said == [None, "ab", None]

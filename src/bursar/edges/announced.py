@@ -18,6 +18,8 @@ from bursar.wire.preamble import preamble_of
 PREAMBLE_MAX = 64
 # Of what is no stream, so much is read: an error fits, and a page for browsers is known by its beginning.
 INSTEAD_BYTES_MAX = 65_536
+# Of what may have to be continued, so much is remembered: 100,000 tokens, each in an event. More is begun again.
+KEPT_BYTES_MAX = 33_554_432
 
 
 class Announced:
@@ -44,6 +46,7 @@ class Announced:
         self._opens = preamble_of(relay.dialect)
         self._held: list[bytes] = []
         self._instead = bytearray()
+        self._delivered_bytes = 0
         self._delivered: list[bytes] | None = [] if relay.keeps_said or relay.on_abort == "counted" else None
 
     def deliver(self, payloads: list[bytes]) -> list[bytes]:
@@ -52,6 +55,9 @@ class Announced:
             self.resumed()
         if self._delivered is not None:
             self._delivered += payloads
+            self._delivered_bytes += sum(map(len, payloads))
+            if self._delivered_bytes > KEPT_BYTES_MAX and self.effect.on_abort != "counted":
+                self._delivered = None
         return payloads
 
     def resumed(self) -> None:

@@ -109,9 +109,8 @@ class Itinerary:
             return None
         now_ms = self._clock()
         self._failed.append((self._at, failure.problem or _NOT_ASKED))
-        if failure.shown:
-            # An attempt that begins anew takes the place of what was seen before it.
-            self._shown = failure.shown if failure.plan.joint is None else self._shown + failure.shown
+        if failure.problem is not None and failure.problem.output:
+            self._shown = self._seen_after(failure)
         attempt = _following(failure)
         decision = self._decide(failure, now_ms)
         if isinstance(decision, Again):
@@ -129,6 +128,12 @@ class Itinerary:
             failed = self._candidates[self._at]
             self._rest(failed.provider, failed.key, decision.rest_seconds)
         return self._elsewhere(attempt, charged_nano_usd, failure)
+
+    def _seen_after(self, failure: Failure) -> tuple[bytes, ...]:
+        """What the caller has of the reply now: an attempt that began anew took the place of what was there before."""
+        if failure.plan.joint is None or not failure.shown:  # () where it was too much to remember
+            return failure.shown
+        return self._shown + failure.shown
 
     def _planned(self, index: int, attempt: int, charged_nano_usd: int, failure: Failure) -> Plan:
         shown = self._shown
