@@ -70,6 +70,10 @@ class Doorkeeper:
             raise NotAllowedError(401, f"key_{refusal}", f"the key {key.name!r} {verb}: ask for another one")
         return key
 
+    def refresh(self) -> None:
+        """Read what has changed in the keyring, at once: for who has changed it. Blocks."""
+        self._learn(self._clock())
+
     def _may_look(self, now_ms: int) -> bool:
         """Whether this second has a look left for a digest that nobody knows."""
         second = now_ms // 1_000

@@ -175,6 +175,7 @@ def change_key(ask: Ask) -> KeyShown:
         no_budget=wanted.budget is None,
         limits=limits_of(wanted.limits),
     )
+    ask.state.doorkeeper.refresh()
     return key_shown(ask, changed)
 
 
@@ -183,14 +184,18 @@ def rotate_key(ask: Ask) -> KeyMade:
     wanted: Rotate = ask.body
     key = smith(ask).key(ask.parts[0])
     _refuse_gone(ask, key)
-    return _made(ask, smith(ask).rotate(key.name, wanted.overlap_seconds))
+    made = smith(ask).rotate(key.name, wanted.overlap_seconds)
+    ask.state.doorkeeper.refresh()
+    return _made(ask, made)
 
 
 def revoke_key(ask: Ask) -> KeyShown:
     """End a key for good; within a second in every process."""
     key = smith(ask).key(ask.parts[0])
     _refuse_own(ask, key, "revoke")
-    return key_shown(ask, smith(ask).revoke(key.name))
+    revoked = smith(ask).revoke(key.name)
+    ask.state.doorkeeper.refresh()
+    return key_shown(ask, revoked)
 
 
 def key_shown(ask: Ask, key: CallerKey, books: Books | None = None) -> KeyShown:
