@@ -148,7 +148,12 @@ def _reads(dialect: str, body: bytes) -> bool:
 
 def _advice(retryable: bool, after_seconds: float | None) -> list[tuple[bytes, bytes]]:
     """What an SDK does next: try again, when, or not at all."""
-    headers = [(b"content-type", b"application/json")]
+    # No answer of this kind is kept on the way, and no browser takes what it quotes for a page.
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"cache-control", b"no-store"),
+    ]
     useful = retryable and (after_seconds is None or after_seconds <= PATIENCE_SECONDS)
     headers.append((b"x-should-retry", b"true" if useful else b"false"))
     if retryable:
