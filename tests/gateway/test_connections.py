@@ -13,7 +13,7 @@ import pytest
 
 from bursar.gateway import protocol
 from tests.client.simulator import Sim
-from tests.gateway.running import ADMIN_KEY, Running
+from tests.gateway.running import ADMIN_KEY, Running, serving
 
 
 def request(body: dict[str, Any], *headers: str) -> bytes:
@@ -27,6 +27,14 @@ CHAT: dict[str, Any] = {
     "messages": [{"role": "user", "content": "Name three rivers."}],
     "max_tokens": 20,
 }
+
+
+@pytest.fixture(scope="module")
+def gateway(shared_sim: Sim, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A gateway whose budget holds money for every call that is under way."""
+    budgets = {"budgets": {"all": {"usd": 1_000, "per": "total"}}}
+    with serving(tmp_path_factory.mktemp("gateway"), shared_sim, budgets) as running:
+        yield running
 
 
 @contextmanager
@@ -117,7 +125,7 @@ def test_whoever_leaves_is_noticed_at_once_and_what_was_sent_is_paid_for(gateway
     assert fact.charged_nano_usd == sim.billed() > 0
 
 
-@pytest.mark.parametrize("line", ["GET  /v1/models HTTP/1.1", "GET /v1/models HTTP/9", "\x00\x01", "GET http://[ HTTP/1.1"])
+@pytest.mark.parametrize("line", ["GET /v1/models HTTP/9", "\x00\x01", "GET http://[ HTTP/1.1"])
 def test_what_is_no_http_is_refused(gateway: Running, line: str) -> None:
     with connected(gateway) as connection:
         connection.sendall(line.encode() + b"\r\nhost: gateway\r\n\r\n")
