@@ -93,21 +93,17 @@ class Gateway:
         """Answer, and end the task when the caller leaves: `bursar.leavers` are called by then (`protocol`)."""
         state = self.state
         state.enter()
-        leavers = scope.get("bursar.leavers")
-        task = asyncio.current_task()
-        if leavers is not None and task is not None:
-            leavers.append(task.cancel)
+        leavers, task = scope.get("bursar.leavers"), asyncio.current_task()
+        leave = None if task is None else task.cancel
+        if leavers is not None:
+            leavers.append(leave)
         try:
             await self._answer(scope, receive, send)
-        except ClientGone:
-            pass
-        except asyncio.CancelledError:
-            if leavers:
-                # The caller is there: it is the server that is stopping, and out of patience.
-                await _refuse(scope, send, None, Problem(503, "stopping", "the gateway is stopping; ask again"))
+        except (ClientGone, asyncio.CancelledError):
+            pass  # nobody is left to be answered
         finally:
-            if leavers:
-                leavers.clear()
+            if leavers is not None and leave in leavers:
+                leavers.remove(leave)
             state.leave()
 
     async def _answer(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -124,6 +120,9 @@ class Gateway:
             await _refuse(scope, send, incoming, error)
         except ClientGone:
             raise
+        except asyncio.CancelledError:
+            # A caller who is still there sees that it is the server that is stopping, and out of patience.
+            await _refuse(scope, send, incoming, Problem(503, "stopping", "the gateway is stopping; ask again"))
         except Exception:
             logging.getLogger("bursar").exception("a request to %s failed", scope["path"][:100])
             await _refuse(scope, send, incoming, Problem(500, "internal_error", "the gateway failed; its log says why"))
