@@ -25,7 +25,7 @@ from bursar.sim.messages_wire import MessageScript, reply
 from bursar.sim.streaming import Sending
 from bursar.sim.wishes import Wishes
 
-VERSIONS = ("2023-06-01", "2023-01-01")
+VERSIONS = ("2026-10-21", "2023-06-01", "2023-01-01")
 WITHOUT_GEO = ("claude-haiku-4-5", "claude-sonnet-4-5")
 FAST_PERCENT = {"claude-opus-5-5": 200}
 US_PERCENT = 110
