@@ -275,20 +275,21 @@ def fact_of(
     """The ledger's row. What is not certain is charged at the bound, and never below what was metered."""
     known = cost.nano_usd or 0
     charged = known if cost.certain else max(grant.nano_usd, known)
+    # What every row has goes by its place: with so many fields, names would cost ten times as much.
     return Fact(
-        attempt_id=grant.attempt_id,
-        call_id=plan.call_id,
-        provider=plan.provider.name,
-        model=plan.model,
-        scopes=plan.scopes,
-        ending=ending,
-        bound_nano_usd=grant.nano_usd,
-        charged_nano_usd=charged,
-        cost_nano_usd=cost.nano_usd,
-        cost_source=cost.source,
-        certain=cost.certain,
-        reserved_ms=grant.at_ms,
-        ended_ms=timing.ended_ms,
+        grant.attempt_id,
+        plan.call_id,
+        plan.provider.name,
+        plan.model,
+        plan.scopes,
+        ending,
+        grant.nano_usd,
+        charged,
+        cost.nano_usd,
+        cost.source,
+        cost.certain,
+        grant.at_ms,
+        timing.ended_ms,
         served_model=metered.served_model,
         dialect=plan.dialect.name,
         price_version=version,
@@ -341,7 +342,10 @@ def wire_error(problem: WireError, plan: Plan, answer: Answer | None) -> Provide
 def request_id_of(head: Answer | Opened | Failed) -> str:
     """The provider's id of a request, from the head of its reply; "" where no head came or it says none."""
     headers = head.headers or {}
-    return next((headers[name] for name in _REQUEST_IDS if headers.get(name)), "")
+    for name in _REQUEST_IDS:
+        if said := headers.get(name):
+            return said
+    return ""
 
 
 def attach(error: BursarError, conclusion: Conclusion) -> BursarError:

@@ -147,9 +147,9 @@ def _priced(usage: Usage, model: str, tier: str, asked_tier: str, price: Pricing
         if card is None or pico_usd is None:
             return None
         priced.append(_Priced(pico_usd, card))
-    dearest = max(priced, key=lambda one: one.pico_usd)
     if priced[0].pico_usd == priced[-1].pico_usd:
-        return dearest
+        return priced[0]
+    dearest = max(priced, key=lambda one: one.pico_usd)
     return dearest._replace(card=replace(dearest.card, at_most=True))
 
 

@@ -77,6 +77,7 @@ def prefills(model: str) -> bool:
     return _facts(maker_name(model)).prefills
 
 
+@lru_cache(NAMES_REMEMBERED_MAX)
 def server_tools(provider: str, model: str) -> tuple[str, ...]:
     """What a model runs at the provider's side without being asked, which no bound covers: searches, agents.
 

@@ -11,8 +11,8 @@ and use of tools, and differs tenfold between them (`bench/bounds.py`).
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from bursar.rules.estimate import Likely
@@ -35,16 +35,33 @@ class Series(NamedTuple):
     tools: bool
 
 
-class _Lately:
-    """The last calls of a series, with their medians."""
+class _Median:
+    """The median of the last numbers: the middle one, the lower of two, so that it is always one that was seen."""
 
-    __slots__ = ("output", "outputs", "ratio", "ratios")
+    __slots__ = ("_latest", "_ordered", "value")
 
     def __init__(self) -> None:
-        self.ratios: deque[int] = deque(maxlen=CALLS_REMEMBERED)
-        self.outputs: deque[int] = deque(maxlen=CALLS_REMEMBERED)
-        self.ratio = _UNIT
-        self.output = 0
+        self._latest: deque[int] = deque()
+        self._ordered: list[int] = []
+        self.value = 0
+
+    def add(self, number: int) -> None:
+        latest, ordered = self._latest, self._ordered
+        if len(latest) == CALLS_REMEMBERED:
+            del ordered[bisect_left(ordered, latest.popleft())]
+        latest.append(number)
+        insort(ordered, number)
+        self.value = ordered[(len(ordered) - 1) // 2]
+
+
+class _Lately:
+    """The last calls of a series: what their estimates were off by, and their outputs."""
+
+    __slots__ = ("outputs", "ratios")
+
+    def __init__(self) -> None:
+        self.ratios = _Median()
+        self.outputs = _Median()
 
 
 class Calibration:
@@ -64,9 +81,8 @@ class Calibration:
         """Take in what a call was estimated at and what it used; the output is that of one choice."""
         # What was used last stands last, so that the first is what nobody has used for longest.
         lately = self._series.pop(series, None) or _Lately()
-        lately.ratios.append(min(max(input_tokens, 0) * _UNIT // max(estimated_tokens, 1), _RATIO_MAX))
-        lately.outputs.append(max(output_tokens, 0))
-        lately.ratio, lately.output = _median(lately.ratios), _median(lately.outputs)
+        lately.ratios.add(min(max(input_tokens, 0) * _UNIT // max(estimated_tokens, 1), _RATIO_MAX))
+        lately.outputs.add(max(output_tokens, 0))
         self._series[series] = lately
         if len(self._series) > self._series_max:
             del self._series[next(iter(self._series))]
@@ -76,10 +92,4 @@ class Calibration:
         lately = self._series.get(series)
         if lately is None:
             return Likely(estimated_tokens)
-        return Likely(estimated_tokens * lately.ratio // _UNIT, lately.output)
-
-
-def _median(numbers: Iterable[int]) -> int:
-    """The middle one, the lower of two: always a number that was seen."""
-    ordered = sorted(numbers)
-    return ordered[(len(ordered) - 1) // 2]
+        return Likely(estimated_tokens * lately.ratios.value // _UNIT, lately.outputs.value)

@@ -173,9 +173,9 @@ class SlidingStatistics:
         )
 
     def _tally(self, now_ms: int) -> _Tally:
-        start_ms = self._start_ms(now_ms)
-        tallies = self._tallies
-        if not tallies or tallies[-1].start_ms != start_ms:
+        tallies, width_ms = self._tallies, self._width_ms
+        if not tallies or (width_ms is not None and now_ms >= tallies[-1].start_ms + width_ms):
+            start_ms = self._start_ms(now_ms)
             tallies.append(_Tally(start_ms))
             while not self._counts(tallies[0], start_ms):
                 tallies.popleft()

@@ -24,10 +24,8 @@ _FAILURES = frozenset({"error", "interrupted", "not_sent", "expired"})
 class Monitor(Protocol):
     """What a series is kept by."""
 
-    def record_request(
-        self, duration: float, tokens: int = 0, *, error: str | None = None, cost_nano_usd: int | None = None
-    ) -> None:
-        """Record an attempt: seconds, tokens, the kind of its failure, and its cost (None: not known)."""
+    def record_attempt(self, duration_ms: int, tokens: int, cost_nano_usd: int | None, error: str) -> None:
+        """Record an attempt: its tokens, its cost (None: not known), and the kind of its failure, "" for none."""
 
     def record_error(self, error: str) -> None:
         """Record an attempt of which only the kind of its failure is known."""
@@ -99,13 +97,13 @@ class CallStatistics:
         fact = event.fact
         if self._measured is not None and fact.provider not in self._measured:
             return
-        error = (fact.error_code or fact.ending) if fact.ending in _FAILURES else None
-        seconds, tokens, cost_nano_usd = fact.duration_ms / 1000, fact.usage.total_tokens, fact.cost_nano_usd
+        error = (fact.error_code or fact.ending) if fact.ending in _FAILURES else ""
+        tokens = fact.usage.total_tokens
         for monitor in self._series(fact.provider, fact.model):
             if fact.ending == "not_sent":
-                monitor.record_error(error or fact.ending)
+                monitor.record_error(error)
             else:
-                monitor.record_request(seconds, tokens, error=error, cost_nano_usd=cost_nano_usd)
+                monitor.record_attempt(fact.duration_ms, tokens, fact.cost_nano_usd, error)
 
     def _refuse(self, event: CallRefused) -> None:
         if self._measured is not None and event.provider not in self._measured:
@@ -138,6 +136,9 @@ class CallStatistics:
     def _series(self, provider: str, model: str) -> tuple[Monitor, Monitor]:
         """The monitors of a provider and of its model, made when first needed."""
         name = f"{provider}/{model}"
+        known, of_provider = self._models.get(name), self._providers.get(provider)
+        if known is not None and of_provider is not None:
+            return of_provider, known
         with self._lock:
             if name not in self._models and len(self._models) >= self._series_max:
                 name = f"{provider}/{OTHERS}"
