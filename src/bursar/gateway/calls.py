@@ -91,7 +91,7 @@ async def _relay(outlet: Outlet, relay: AsyncRelay, dialect: str, tail: Tail | N
             if tail is not None:
                 payloads = tail.passed(payloads)
             if payloads:
-                await outlet.send(frame(payloads))
+                await outlet.send(relay.mark() + frame(payloads))
             payloads = await relay.pull()
         last = tail.settled(relay.result) if tail is not None and relay.result is not None else []
         await outlet.end(frame(last) + end_of(dialect) if last else end_of(dialect))
