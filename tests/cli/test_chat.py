@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from bursar.edges.stores.sqlite import SqliteStore
+from bursar.sim.process import SimProcess
 from tests.cli.conftest import Bursar
 
 MODEL = ("--model", "openai/gpt-4o-mini", "--max-tokens", "8")
@@ -24,6 +26,22 @@ def test_the_answer_is_data_and_the_receipt_is_not(bursar: Bursar, how: str) -> 
     assert first.startswith("- openai/gpt-4o-mini-2024-07-18: ")
     assert held.startswith("- held $0.0000")
     assert budget.startswith("- budget client: $0.99")
+
+
+@pytest.mark.usefixtures("key")
+def test_an_answer_that_begins_again_says_so_and_not_in_the_answer(
+    bursar: Bursar, folder: Path, sim: SimProcess
+) -> None:
+    (folder / "bursar.yaml").write_text(
+        "llm: {providers: {openai: {retry_base_seconds: 0.01}}}\n"
+        "routes: {again: {candidates: [openai/gpt-4o-mini], after_first_token: restart}}\n"
+    )
+    asked = urllib.request.Request(f"{sim.url}/sim/faults", b'["truncate:2,times=1"]', method="POST")
+    urllib.request.urlopen(asked).close()
+    ended = bursar("chat", "--model", "again", "--stream", "one two three [[echo]]")
+    assert ended.exit_code == 0, ended.output
+    assert ended.stdout == "one two\none two three\n"
+    assert "it begins again" in ended.stderr
 
 
 @pytest.mark.usefixtures("key")

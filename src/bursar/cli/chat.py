@@ -98,7 +98,8 @@ def _stream(llm: Client, call: Call, options: dict[str, Any]) -> Reply | None:
         with llm.stream(call.messages, **options) as stream:
             for delta in stream:
                 if delta.restarted:
-                    click.echo("\n[the answer broke off; it begins again]")
+                    click.echo()
+                    click.echo("the answer broke off; it begins again", err=True)
                 if delta.text:
                     click.echo(for_terminal(delta.text), nl=False)
                     started = True
