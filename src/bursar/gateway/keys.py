@@ -269,8 +269,6 @@ def _install(keyring: Keyring, digest: str, now_ms: int) -> None:
         raise ConfigError(f"{ADMIN_VARIABLE} is the key {known.name!r} already: give another one", key=ADMIN_VARIABLE)
 
     def installed(key: CallerKey) -> CallerKey:
-        if key.digests[:1] == ((digest, None),):
-            return key
         return replace(key, digests=((digest, None),), expires_ms=None, revoked_ms=None, role="admin")
 
     if known is not None and known.digests[:1] == ((digest, None),):
