@@ -107,9 +107,10 @@ def contend(
             # The slow ones get fewer requests: a round of theirs takes as long.
             count = requests if name.startswith(("bursar", "nginx")) else max(requests // 8, 64)
             whole, _ = measured(sender, served, load_on(served, stream=False, requests=count, in_flight=64))
-            stream, _ = measured(
-                sender, served, load_on(served, stream=True, requests=max(count // 8, 64), in_flight=64)
-            )
+            stream = 0.0
+            if served.streams:
+                streams = load_on(served, stream=True, requests=max(count // 8, 64), in_flight=64)
+                stream, _ = measured(sender, served, streams)
             seconds = 5 if turn else 1
             paced = [
                 sender.run(load_on(one, stream=False, requests=int(RATE * seconds), in_flight=64, rate=RATE))
@@ -122,7 +123,7 @@ def contend(
                 figures["added_p50_ms"].append(paced[1].percentile_ms(0.5) - paced[0].percentile_ms(0.5))
                 figures["added_p99_ms"].append(paced[1].percentile_ms(0.99) - paced[0].percentile_ms(0.99))
     return {
-        name: {kind: round(statistics.median(values), 2) for kind, values in figures.items()}
+        name: {kind: round(statistics.median(values), 2) for kind, values in figures.items() if any(values)}
         | {"memory_mb": round(contenders[name].memory_mb())}
         for name, figures in seen.items()
     }
