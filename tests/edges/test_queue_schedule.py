@@ -46,6 +46,38 @@ def test_a_burst_of_one_tenant_is_served_as_an_offline_schedule_says(seed: int) 
     assert desk.empty()
 
 
+def test_calls_that_the_provider_refuses_once_are_served_hardly_later_than_their_neighbours() -> None:
+    """Three minutes' worth of calls in one; some are refused after they were granted, and come again a second later."""
+    chance = Random(3)
+    desk = Desk(REQUESTS, capacity=2_000)
+    refused = {f"{number}" for number in chance.sample(range(3 * RPM), 3 * RPM // 50)}
+    began_ms: dict[str, int] = {}
+    waited_ms: dict[str, int] = {}
+    coming: list[tuple[int, str]] = []
+    looked = number = 0
+    while len(waited_ms) < 3 * RPM:
+        desk.pass_ms(40)
+        while coming and coming[0][0] <= desk.clock():
+            name = coming.pop(0)[1]
+            desk.ask(f"{name} again", begun_ms=began_ms[name])
+        if number < 3 * RPM:
+            began_ms[f"{number}"] = desk.clock()
+            desk.ask(f"{number}", begun_ms=desk.clock())
+            number += 1
+        for served in desk.served[looked:]:
+            name = served.removesuffix(" again")
+            if served in refused:
+                coming.append((desk.clock() + 1_000, name))
+            else:
+                waited_ms[name] = desk.clock() - began_ms[name]
+        looked = len(desk.served)
+    assert max(waited_ms[name] for name in refused) <= max(waited_ms[name] for name in waited_ms.keys() - refused)
+    for name in refused:
+        neighbours = [waited_ms.get(f"{int(name) + away}", 0) for away in range(-9, 10) if away]
+        assert waited_ms[name] <= max(neighbours) + 2_000
+    assert desk.empty()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_shares_hold_whatever_the_sizes_and_nobody_starves(seed: int) -> None:
     """Tenants that always have calls waiting get tokens by weight; the largest call waits no longer than its share."""
