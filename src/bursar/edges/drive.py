@@ -72,6 +72,8 @@ class AsyncRun(Run):
                 continue
             try:
                 outcome = await self._perform(effect)
+            except BursarError as error:
+                outcome = self.reserved(error)  # of the books: an outcome as any other
             except (asyncio.CancelledError, GeneratorExit) as cancel:
                 self.cancelled = type(cancel)
                 self.caller.gone = True  # nothing more is tried
@@ -85,7 +87,7 @@ class AsyncRun(Run):
         if kind is Admit:
             reserve, until_ms = effect.reserve, effect.until_ms  # type: ignore[union-attr]
             self.reserving(reserve)
-            return self.reserved(await _answered(driver.teller, reserve, until_ms))
+            return self.reserved(await driver.teller.ask(reserve, until_ms))
         if kind is Open:
             self.opened = True
             seat = self.opening(effect)  # type: ignore[arg-type]
@@ -103,7 +105,7 @@ class AsyncRun(Run):
             self.opened = False
             await asyncio.sleep(effect.wait_ms / 1000)  # type: ignore[union-attr]
             return True
-        outcome = await _answered(driver.teller, effect, 0)
+        outcome = await driver.teller.ask(effect)  # type: ignore[arg-type]
         self.held_by = ""
         return outcome
 
@@ -296,6 +298,14 @@ class AsyncDriver:
                 self.drain.adopt(task, worth_it=run.under_way)
             raise
 
+    async def attend(self, route: Route, observe: Observer) -> Result | AsyncRelay:
+        """Run a call as `call` does, in the task of its caller: for a server, which gives each request one.
+
+        It saves the call a task and a shield. Who is cancelled here ends the call itself: what was not sent is undone,
+        and what was sent stays charged at its bound, because nobody reads on. Raises BursarError.
+        """
+        return await AsyncRun(self, route, observe).advance(None)
+
 
 async def _until_the_loop_ends(drain: AsyncDrain, transport: AsyncTransport) -> AsyncGenerator[None]:
     """Close both when the loop is shut down, or the driver forgotten, and nobody did.
@@ -308,14 +318,6 @@ async def _until_the_loop_ends(drain: AsyncDrain, transport: AsyncTransport) -> 
     finally:
         await drain.close(0)
         await transport.close()
-
-
-async def _answered(teller: Teller, operation: Any, until_ms: int) -> Any:
-    """The outcome of an operation on the books; an error is an outcome too."""
-    try:
-        return await teller.ask(operation, until_ms)
-    except BursarError as error:
-        return error
 
 
 def run_at_once(coroutine: Any) -> None:

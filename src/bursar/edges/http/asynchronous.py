@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
 
     from bursar.edges.http.connector import Address, KeepingConnector, Line
+
+# Where nothing limits an exchange in time: asyncio.timeout_at(None) would look for its task, and keep a state.
+_NO_LIMIT = nullcontext()
 
 
 class Lane:
@@ -125,7 +129,8 @@ class AsyncTransport:
                 return self._fail(pool, Failed("closed", False, "")), None
             if exchange.stream and exchange.first_token_seconds is not None:
                 first_until = asyncio.get_running_loop().time() + exchange.first_token_seconds
-            async with asyncio.timeout_at(_sooner(until, first_until)):
+            limit = _sooner(until, first_until)
+            async with _NO_LIMIT if limit is None else asyncio.timeout_at(limit):
                 if seat is None:
                     taken = pool.take() or await self.wait_seat(exchange.provider)
                     if isinstance(taken, Failed):
@@ -146,7 +151,9 @@ class AsyncTransport:
         lane = self._lanes[exchange.provider]
         line = lane.line or self._line(lane)
         try:
-            response = await self._send(line, exchange, progress)
+            address = self._addresses.get(exchange.url) or self._address(exchange.url)
+            tls = self._certificates() if address.tls else None
+            response = await line.request(exchange, address, progress, tls)
         except Exception as error:  # aiohttp also raises ValueError, RuntimeError and ssl errors of its own accord
             return self._fail(lane.pool, Failed(*ending_of_aiohttp(error, progress.sent))), None
         lane.pool.succeeded()
@@ -163,11 +170,6 @@ class AsyncTransport:
         )
         body.bound(lane.pool.limits.read_timeout_seconds, until, first_until, exchange.stall_seconds)
         return Opened(response.status, headers), body
-
-    async def _send(self, line: Line, exchange: Exchange, progress: Progress) -> aiohttp.ClientResponse:
-        address = self._addresses.get(exchange.url) or self._address(exchange.url)
-        tls = self._certificates() if address.tls else None
-        return await line.request(exchange, address, progress, tls)
 
     async def _whole(
         self,
@@ -248,7 +250,9 @@ class AsyncTransport:
 
 
 def _sooner(one: float | None, other: float | None) -> float | None:
-    return min((each for each in (one, other) if each is not None), default=None)
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
 
 
 def _wake(woken: asyncio.Future[None]) -> None:
