@@ -1,23 +1,14 @@
-"""/metrics: who may read it, what is on it, and that no counter goes back over a reload or between workers."""
+"""/metrics: who may read it, what is on it, and that no counter goes back over a reload."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import sys
 from decimal import Decimal
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import pytest
-
-from bursar.gateway.run_folder import VARIABLE
 from tests.client.simulator import Sim
-from tests.gateway.process import children, served
-from tests.gateway.running import ADMIN_KEY, Answer, Running, asked, serving, write_config
+from tests.gateway.running import ADMIN_KEY, Running, serving
 from tests.gateway.test_health import key_of
-from tests.gateway.test_serving import until
 from tests.telemetry.exposition import read, value_of
 
 GPT = {"provider": "openai", "model": "gpt-4o-mini"}
@@ -106,48 +97,3 @@ def test_nobody_is_named_on_the_page(tmp_path: Path, sim: Sim) -> None:
         page = page_of(running)
         assert "canary" not in page
         assert "sk-" not in page
-
-
-def is_worker(pid: int) -> bool:
-    return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-
-
-def scrape(url: str) -> str:
-    parts = urlsplit(url)
-    answer: Answer = asked((parts.hostname or "", parts.port or 0), "GET", "/metrics")
-    assert answer.status == 200, answer.body
-    return answer.body.decode()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="looks for the workers in /proc")
-def test_several_workers_are_added_up_and_one_that_is_killed_still_counts(tmp_path: Path, sim: Sim) -> None:
-    write_config(tmp_path, sim)
-    body = {"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 5}
-    assert VARIABLE not in os.environ
-    with served(tmp_path, "--workers", "2") as at:
-        parts = urlsplit(at.url)
-        address = (parts.hostname or "", parts.port or 0)
-
-        def chats(count: int) -> None:
-            for _ in range(count):
-                assert asked(address, "POST", "/v1/chat/completions", body, key=ADMIN_KEY).status == 200
-
-        def answered() -> int:
-            return int(value_of(scrape(at.url), "bursar_calls_total", **GPT, outcome="answered"))
-
-        chats(12)
-        until(lambda: answered() == 12)
-        shown = [answered() for _ in range(10)]
-        assert shown == [12] * 10, "whichever worker is asked"
-        os.kill(next(filter(is_worker, children(at.process.pid))), signal.SIGKILL)
-        at.wait_said("another is started")
-        chats(4)
-        until(lambda: answered() == 16)
-        last = Decimal(0)
-        for _ in range(10):
-            page = scrape(at.url)
-            now = sum(value for value in counters(page).values())
-            assert now >= last, "a counter went back"
-            last = now
-        until(lambda: value_of(scrape(at.url), "bursar_workers") == 2)
-        assert at.end() == 0
