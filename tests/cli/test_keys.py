@@ -238,3 +238,15 @@ def test_the_configuration_says_how_budgets_count(bursar: Bursar, folder: Path) 
     shown = bursar("budget", "show", "key:ci").stdout
     assert "observe" in shown
     assert "Europe/Berlin" in shown
+
+
+def test_a_command_without_the_gateways_secret_makes_no_key(
+    bursar: Bursar, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BURSAR_SECRET", "the secret that the gateway has, too")
+    bursar("keys", "create", "--name", "ci")
+    monkeypatch.delenv("BURSAR_SECRET")
+    for arguments in (["create", "--name", "x"], ["rotate", "ci"]):
+        assert "made under another secret" in failed(bursar, "keys", *arguments)["message"]
+    text = made(bursar, "keys", "rotate", "ci", "--new-secret")["key"]
+    assert who(folder, text).name == "ci"

@@ -326,3 +326,35 @@ def test_a_team_is_there_until_no_key_counts_in_it(desk: Desk) -> None:
     remove_team(desk.ring, "search", desk.clock())
     with pytest.raises(UnknownNameError):
         remove_team(desk.ring, "search", desk.clock())
+
+
+def test_under_another_secret_no_key_is_made_that_the_gateway_would_not_know(desk: Desk) -> None:
+    other = Keysmith(desk.store, b"another secret", desk.clock)
+    desk.create("ci")
+    desk.create("other")
+    before = desk.ring.version()
+    for tried in (lambda: other.create(Wanted("x")), lambda: other.rotate("ci")):
+        with pytest.raises(ConfigError, match="made under another secret"):
+            tried()
+    assert desk.ring.version() == before
+    other.rotate("ci", new_secret=True)
+    other.create(Wanted("x"))
+    other.revoke("other")
+
+
+def test_where_no_key_counts_any_secret_will_do(desk: Desk) -> None:
+    desk.create("ci")
+    desk.smith.revoke("ci")
+    Keysmith(desk.store, b"another secret", desk.clock).create(Wanted("x"))
+
+
+def test_a_start_under_another_secret_warns(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    desk.ensure()
+    assert not caplog.records
+    assert ensure_admin(desk.ring, b"another secret", {}, desk.clock) is None
+    assert "none of them counts" in caplog.text
+    caplog.clear()
+    ensure_admin(desk.ring, b"another secret", {"BURSAR_ADMIN_KEY": GIVEN}, desk.clock)
+    caplog.clear()
+    ensure_admin(desk.ring, b"another secret", {"BURSAR_ADMIN_KEY": GIVEN}, desk.clock)
+    assert not caplog.records

@@ -145,15 +145,16 @@ def change(
     show_default=True,
     help="How long the old text counts; 0: it ends now.",
 )
+@click.option("--new-secret", is_flag=True, help="Also a key that was made under a secret that is lost.")
 @config_option
 @books_option
 @json_option
-def rotate(name: str, overlap: int, config: Path | None, books: str | None, as_json: bool) -> None:
+def rotate(name: str, overlap: int, new_secret: bool, config: Path | None, books: str | None, as_json: bool) -> None:
     """Give a key a new text and print it, this once. Its name, budgets and what it has spent stay."""
     settings = load_settings(config, books)
     require_books(settings)
     with open_keys(settings) as (store, smith):
-        made = smith.rotate(name, overlap)
+        made = smith.rotate(name, overlap, new_secret=new_secret)
         _show_once(made, store.allowances(), as_json)
     if not as_json:
         until = f"until {instant(now_ms() + overlap * 1000)} UTC" if overlap else "no more"

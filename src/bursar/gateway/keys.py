@@ -6,6 +6,7 @@ and its budget before its text is shown, so that no key is ever in use without w
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from bursar.call.keyring import Keyring, NameTakenError
 from bursar.config.nearest import did_you_mean, one_of
 from bursar.errors import ConfigError
 from bursar.gateway.quotas import Budget, Limit, Quotas, holder_checked
-from bursar.gateway.secret import digest_of
+from bursar.gateway.secret import digest_of, mark_of
 from bursar.gateway.teams import UnknownNameError, team_of
 from bursar.rules.keys import ID_BYTES, NAME, RANDOM_BYTES, ROLES, CallerKey, Role, id_of, mint, refusal_of
 
@@ -32,6 +33,12 @@ TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 # Scopes that are no tags.
 _NO_TAGS = frozenset({"provider", "model", "key", "provider_key", "user", "session", "team", "organisation"})
 OVERLAP_SECONDS_MAX = 90 * 86_400
+# A command that has another secret than the gateway would make keys that the gateway does not know.
+ELSEWHERE = "the keys in these books were made under another secret"
+REMEDY = (
+    "give the one that the gateway has (BURSAR_SECRET, or the file .secret beside the books); if it is lost, "
+    "bursar keys rotate --new-secret makes each key anew"
+)
 
 
 class Made(NamedTuple):
@@ -87,6 +94,8 @@ class Keysmith:
         if wanted.name == ADMIN:
             raise ConfigError(f"{ADMIN!r} is the key of {ADMIN_VARIABLE} or of the first start: take another name")
         now_ms = self._clock()
+        if made_elsewhere(self._keyring, self._secret, now_ms):
+            raise ConfigError(f"{ELSEWHERE}, and do not count with this one: {REMEDY}")
         text = mint(secrets.token_bytes(RANDOM_BYTES))
         key = self._checked(
             CallerKey(
@@ -101,6 +110,7 @@ class Keysmith:
                 organisation=wanted.organisation,
                 models=tuple(wanted.models),
                 tags=dict(wanted.tags),
+                secret_mark=mark_of(self._secret),
             ),
             now_ms,
         )
@@ -125,15 +135,16 @@ class Keysmith:
             f"there is no key {name[:80]!r}; {did_you_mean(name, [key.name for key in keys], 'keys')}"
         )
 
-    def rotate(self, name: str, overlap_seconds: int = 0) -> Made:
+    def rotate(self, name: str, overlap_seconds: int = 0, *, new_secret: bool = False) -> Made:
         """Give a key a new text. The one it has counts for `overlap_seconds` more, older ones no longer than that.
 
-        Raises UnknownNameError, and ConfigError for a key that is revoked or has expired.
+        new_secret: also a key that was made under another secret. Raises UnknownNameError, and ConfigError for a key
+        that is revoked or has expired.
         """
         if not 0 <= overlap_seconds <= OVERLAP_SECONDS_MAX:
             raise ConfigError(f"an overlap has 0 to {OVERLAP_SECONDS_MAX:,} seconds (90 days), not {overlap_seconds:,}")
         text = mint(secrets.token_bytes(RANDOM_BYTES))
-        digest = digest_of(self._secret, text)
+        digest, mark = digest_of(self._secret, text), mark_of(self._secret)
         now_ms = self._clock()
 
         def turned(key: CallerKey) -> CallerKey:
@@ -141,10 +152,12 @@ class Keysmith:
             if refusal is not None:
                 was = "was revoked" if refusal == "revoked" else "has expired"
                 raise ConfigError(f"the key {key.name!r} {was}: make another one")
+            if key.secret_mark not in ("", mark) and not new_secret:
+                raise ConfigError(f"the key {key.name!r} was made under another secret: {REMEDY}")
             until_ms = now_ms + overlap_seconds * 1_000
             older = ((own, until_ms if ends is None else min(ends, until_ms)) for own, ends in key.digests)
             kept = tuple((own, ends) for own, ends in older if ends > now_ms)
-            return replace(key, digests=((digest, None), *kept))
+            return replace(key, digests=((digest, None), *kept), secret_mark=mark)
 
         return Made(self._alter(name, turned), text)
 
@@ -234,12 +247,21 @@ def has_admin(keyring: Keyring, now_ms: int) -> bool:
     return any(key.role == "admin" and refusal_of(key, now_ms) is None for key in keys)
 
 
+def made_elsewhere(keyring: Keyring, secret: bytes, now_ms: int) -> bool:
+    """Whether there are keys that count, and all of them were made under another secret than this."""
+    keys = keyring.keys()
+    marks = {key.secret_mark for key in keys if refusal_of(key, now_ms) is None}
+    return bool(marks) and not marks & {"", mark_of(secret)}
+
+
 def ensure_admin(keyring: Keyring, secret: bytes, environ: Mapping[str, str], clock: Callable[[], int]) -> str | None:
     """See that there is an admin key: the variable's, else one that is made once and returned, to be shown.
 
     Another value of the variable takes the place of the last one. A key that was revoked stays so as long as the
     variable has its text; and where there ever was an admin key, none is made without being asked. Raises ConfigError.
     """
+    if made_elsewhere(keyring, secret, clock()):
+        logging.getLogger("bursar").warning("%s, and none of them counts: %s", ELSEWHERE, REMEDY)
     given = environ.get(ADMIN_VARIABLE)
     if given:
         if not ADMIN_CHARACTERS_MIN <= len(given) <= ADMIN_CHARACTERS_MAX or not (
@@ -250,38 +272,40 @@ def ensure_admin(keyring: Keyring, secret: bytes, environ: Mapping[str, str], cl
                 "nobody guesses: openssl rand -hex 32 makes them",
                 key=ADMIN_VARIABLE,
             )
-        _install(keyring, digest_of(secret, given), clock())
+        _install(keyring, digest_of(secret, given), mark_of(secret), clock())
         return None
     keys = keyring.keys()
     if any(key.role == "admin" for key in keys):
         return None
     text = mint(secrets.token_bytes(RANDOM_BYTES))
     try:
-        keyring.put(_admin_key(digest_of(secret, text), clock()))
+        keyring.put(_admin_key(digest_of(secret, text), mark_of(secret), clock()))
     except NameTakenError:
         return None  # another process was first, and shows its own
     return text
 
 
-def _install(keyring: Keyring, digest: str, now_ms: int) -> None:
+def _install(keyring: Keyring, digest: str, mark: str, now_ms: int) -> None:
     known = keyring.by_digest(digest)
     if known is not None and known.name != ADMIN:
         raise ConfigError(f"{ADMIN_VARIABLE} is the key {known.name!r} already: give another one", key=ADMIN_VARIABLE)
 
     def installed(key: CallerKey) -> CallerKey:
-        return replace(key, digests=((digest, None),), expires_ms=None, revoked_ms=None, role="admin")
+        digests = ((digest, None),)
+        return replace(key, digests=digests, expires_ms=None, revoked_ms=None, role="admin", secret_mark=mark)
 
     if known is not None and known.digests[:1] == ((digest, None),):
         return
     if keyring.alter(ADMIN, installed) is None:
         try:
-            keyring.put(_admin_key(digest, now_ms))
+            keyring.put(_admin_key(digest, mark, now_ms))
         except NameTakenError:
             keyring.alter(ADMIN, installed)
 
 
-def _admin_key(digest: str, now_ms: int) -> CallerKey:
-    return CallerKey(ADMIN, id_of(secrets.token_bytes(ID_BYTES)), ((digest, None),), now_ms, role="admin")
+def _admin_key(digest: str, mark: str, now_ms: int) -> CallerKey:
+    new_id = id_of(secrets.token_bytes(ID_BYTES))
+    return CallerKey(ADMIN, new_id, ((digest, None),), now_ms, role="admin", secret_mark=mark)
 
 
 def _check_tags(tags: Mapping[str, str]) -> None:

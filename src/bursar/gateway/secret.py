@@ -27,6 +27,11 @@ def digest_of(secret: bytes, key: str) -> str:
     return hmac.digest(secret, key.encode(), "sha256").hex()
 
 
+def mark_of(secret: bytes) -> str:
+    """What tells a secret from others, kept beside each key: a key that was made under another one never counts."""
+    return digest_of(secret, "the mark of a secret")[:16]
+
+
 def secret_of(books: str | Path, environ: Mapping[str, str]) -> bytes:
     """The secret of these books: the variable's, else that of `<books>.secret`, which is made where it is missing.
 

@@ -34,6 +34,7 @@ class CallerKey:
     name: unique for ever, 1 to 64 of A-Z a-z 0-9 . _ -; the scope "key" of its calls. id: public, "key_" and 12
     characters. digests: (hexadecimal, valid until) of the key's texts, the latest first. user, team, organisation: ""
     for none. models: names or patterns such as "openai/*", of which a call's model must be one; empty allows all.
+    secret_mark: tells under which secret its latest digest was made; "" for any.
     """
 
     name: str
@@ -48,6 +49,7 @@ class CallerKey:
     organisation: str = ""
     models: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    secret_mark: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
