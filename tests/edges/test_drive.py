@@ -22,7 +22,7 @@ from bursar.edges.drive import AsyncDriver, AsyncRelay, run_at_once
 from bursar.edges.http.pool import PoolLimits
 from bursar.edges.stores.memory import MemoryStore
 from bursar.edges.teller import Teller
-from bursar.errors import InvalidRequestError, ProviderUnavailableError, StoreUnavailableError, StreamInterruptedError
+from bursar.errors import InvalidRequestError, ProviderUnavailableError, StreamInterruptedError
 from bursar.rules.allowances import Allowance
 from bursar.testing import STALL, ManualClock, ScriptedTransport, StreamedAnswer, chat_answer, chat_stream
 from tests.call.scripted import BODY, plan_of
@@ -301,41 +301,3 @@ async def test_what_comes_after_a_broken_stream_is_asked_on_behalf_of_who_is_the
     await asyncio.to_thread(desk.teller.close)
     assert route.times == (how == "stays")
     assert [fact.charged_nano_usd == fact.bound_nano_usd for fact in books.attempts()] == [True]
-
-
-async def test_a_call_in_the_task_of_its_caller_ends_as_any_other(desks: list[Desk]) -> None:
-    desk = desk_of(desks, chat_answer("a"), chat_stream(["b"]), Failed("connect", False, "refused"))
-    tasks = len(asyncio.all_tasks())
-    whole = await desk.driver.attend(Single(desk.plan()), lambda event: None)
-    assert isinstance(whole, Result)
-    assert len(asyncio.all_tasks()) == tasks
-    relay = await desk.driver.attend(Single(desk.plan(STREAM)), lambda event: None)
-    assert isinstance(relay, AsyncRelay)
-    while await relay.pull():
-        pass
-    with pytest.raises(ProviderUnavailableError):
-        await desk.driver.attend(Single(desk.plan()), lambda event: None)
-    assert (desk.seats, desk.stands()[1]) == (0, 0)
-
-
-async def test_a_server_that_is_stopped_charges_what_was_sent_at_its_bound(desks: list[Desk]) -> None:
-    desk = desk_of(desks, STALL)
-    request = asyncio.create_task(desk.driver.attend(Single(desk.plan()), lambda event: None))
-    while not desk.transport.exchanges:  # noqa: ASYNC110 - it takes a step or two
-        await asyncio.sleep(0)
-    held = desk.stands()[1]
-    request.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await request
-    await desk.teller.ask(Renew(60_000))  # what had been queued is in the books
-    assert (desk.seats, desk.stands()) == (0, (held, 0))
-    (row,) = desk.store.attempts()
-    assert (row.ending, row.certain) == ("cancelled", False)
-
-
-async def test_books_that_refuse_a_call_in_its_own_task_leave_nothing_held(desks: list[Desk]) -> None:
-    desk = desk_of(desks)
-    desk.teller.close()
-    with pytest.raises(StoreUnavailableError):
-        await desk.driver.attend(Single(desk.plan()), lambda event: None)
-    assert desk.seats == 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bursar.call.books import Mark
@@ -289,22 +290,24 @@ class AsyncDriver:
     async def call(self, route: Route, observe: Observer) -> Result | AsyncRelay:
         """Run a call to its result, or to its open stream. Raises BursarError."""
         run = AsyncRun(self, route, observe)
-        task = asyncio.get_running_loop().create_task(run.advance(None))
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(run.advance(None))
+        # Shields the call as asyncio.shield does, which costs more because it watches both ends.
+        ended = loop.create_future()
+        task.add_done_callback(partial(_wake, ended))
         try:
-            return await asyncio.shield(task)
+            await ended
         except (asyncio.CancelledError, GeneratorExit):
             run.caller.gone = True
             if not task.get_loop().is_closed():
                 self.drain.adopt(task, worth_it=run.under_way)
             raise
+        return task.result()
 
-    async def attend(self, route: Route, observe: Observer) -> Result | AsyncRelay:
-        """Run a call as `call` does, in the task of its caller: for a server, which gives each request one.
 
-        It saves the call a task and a shield. Who is cancelled here ends the call itself: what was not sent is undone,
-        and what was sent stays charged at its bound, because nobody reads on. Raises BursarError.
-        """
-        return await AsyncRun(self, route, observe).advance(None)
+def _wake(ended: asyncio.Future[None], task: object) -> None:
+    if not ended.done():  # its caller may have left
+        ended.set_result(None)
 
 
 async def _until_the_loop_ends(drain: AsyncDrain, transport: AsyncTransport) -> AsyncGenerator[None]:
