@@ -145,7 +145,10 @@ def test_an_unknown_name_is_told_the_nearest(gateway: Running, named: Named) -> 
     status, code, message = refused(gateway, "GET", f"/api/keys/{name[:-2]}")
     assert (status, code) == (404, "not_found")
     assert "did you mean" in message
-    assert refused(gateway, "POST", "/api/keys", {"name": named("x"), "team": "nobody"})[0] == 404
+    for method, path in (("POST", "/api/keys"), ("PATCH", f"/api/keys/{name}")):
+        body = {"team": "nobody"} | ({"name": named("x")} if method == "POST" else {})
+        status, _, message = refused(gateway, method, path, body)
+        assert (status, "no team 'nobody'" in message) == (400, True)
 
 
 def test_lists_come_in_pages(gateway: Running, named: Named) -> None:

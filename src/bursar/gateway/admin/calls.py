@@ -253,7 +253,7 @@ def _may_see(ask: Ask, record: CallRecord) -> bool:
 
 def _candidates(record: CallRecord) -> list[Candidate]:
     """The models that the call came to, each once, with what became of it there in the end."""
-    steps: list[Fact | Refusal] = sorted((*record.attempts, *record.refusals), key=_when)
+    steps: list[Fact | Refusal] = sorted((*record.attempts, *record.refusals), key=_number)
     found: dict[str, Candidate] = {}
     for step in steps:
         name = f"{step.provider}/{step.model}"
@@ -265,8 +265,12 @@ def _candidates(record: CallRecord) -> list[Candidate]:
     return list(found.values())
 
 
-def _when(step: Fact | Refusal) -> int:
-    return step.reserved_ms if isinstance(step, Fact) else step.at_ms
+def _number(step: Fact | Refusal) -> int:
+    """The number of an attempt within its call, by which refused candidates are counted as well."""
+    if isinstance(step, Refusal):
+        return step.place
+    number = step.attempt_id.rpartition(".")[2]
+    return int(number) if number.isdecimal() else 0
 
 
 def _attempt_shown(ask: Ask, fact: Fact) -> AttemptShown:

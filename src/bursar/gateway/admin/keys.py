@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from bursar.config.nearest import did_you_mean
 from bursar.gateway.admin.budgets import ListAsked
 from bursar.gateway.admin.endpoint import Ask, Endpoint, conflict
 from bursar.gateway.admin.quotas import (
@@ -26,6 +27,7 @@ from bursar.gateway.admin.quotas import (
 from bursar.gateway.admin.reading import at_cursor, cursor_of, moment_ms
 from bursar.gateway.admin.shapes import GivenInstant, Instant, Role, instant, instant_or_none
 from bursar.gateway.keys import OVERLAP_SECONDS_MAX, Made, Wanted
+from bursar.gateway.problems import Problem
 from bursar.rules.keys import CallerKey, refusal_of
 
 KeyName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
@@ -137,6 +139,7 @@ def show_key(ask: Ask) -> KeyShown:
 def create_key(ask: Ask) -> KeyMade:
     """Make a key. Its text is in this answer alone."""
     wanted: NewKey = ask.body
+    _check_team(ask, wanted.team)
     made = smith(ask).create(
         Wanted(
             wanted.name,
@@ -159,6 +162,7 @@ def change_key(ask: Ask) -> KeyShown:
     wanted: ChangeKey = ask.body
     key = smith(ask).key(ask.parts[0])
     _refuse_gone(ask, key)
+    _check_team(ask, wanted.team or "")
     if wanted.role is not UNSET and wanted.role != "admin":
         _refuse_own(ask, key, "demote")
     fields = {name: getattr(wanted, name) for name in ("role", "user", "team", "organisation", "models", "tags")}
@@ -223,6 +227,13 @@ def key_shown(ask: Ask, key: CallerKey, books: Books | None = None) -> KeyShown:
 
 def _made(ask: Ask, made: Made) -> KeyMade:
     return KeyMade(made.text, made.key.id, made.key.name, key_shown(ask, made.key))
+
+
+def _check_team(ask: Ask, name: str) -> None:
+    """A team that a body names must be there: a mistake in the body, and not a path that leads nowhere."""
+    known = [team.name for team in ask.store.keyring.teams()] if name else []
+    if name and name not in known:
+        raise Problem(400, "invalid_request", f"there is no team {name[:80]!r}; {did_you_mean(name, known, 'teams')}")
 
 
 def _refuse_gone(ask: Ask, key: CallerKey) -> None:

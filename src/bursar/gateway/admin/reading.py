@@ -9,7 +9,7 @@ import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import Any, TypeVar, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
@@ -46,12 +46,17 @@ def query_of(kind: type[T], query: bytes) -> T:
         pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="strict")
     except ValueError:  # and UnicodeDecodeError
         raise _bad(f"the query is no list of up to {FIELDS_MAX} name=value in UTF-8") from None
-    several = {name for name, hint in get_type_hints(kind, include_extras=False).items() if _is_sequence(hint)}
+    hints = get_type_hints(kind)
+    several = {name for name, hint in hints.items() if get_origin(hint) in {tuple, list}}
+    # Lenient reading would take that word for none; in a text it is a word.
+    words = {name for name, hint in hints.items() if hint is str or str in get_args(hint) or name in several}
     known = kind.__struct_fields__  # type: ignore[attr-defined]
     values: dict[str, Any] = {}
     for name, value in pairs:
         if name not in known:
             raise _bad(f"the query has no {name[:80]!r}; {did_you_mean(name, known, 'it has')}")
+        if name not in words and value.lower() == "null":
+            raise _bad(f"the query: {name} is null; leave away what is not asked for")
         if name in several:
             values.setdefault(name, []).append(value)
         elif values.setdefault(name, value) != value:
@@ -60,10 +65,6 @@ def query_of(kind: type[T], query: bytes) -> T:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         raise _bad(f"the query: {_said(error)}") from None
-
-
-def _is_sequence(hint: Any) -> bool:
-    return get_origin(hint) in {tuple, list}
 
 
 def moment_ms(name: str, text: str | None, time_zone: str = "UTC") -> int | None:
