@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations, count
 from random import Random
 from typing import Any
@@ -285,7 +285,7 @@ def test_the_least_claim_is_what_the_books_will_claim() -> None:
 def test_what_an_elastic_limit_reserves_at_least_is_known_where_a_cap_sets_it() -> None:
     demand = Demand(0, 1_000, 10, 50, rate_input_tokens=7, rate_output_tokens=15, reserves=4)
     assert (least_claim(demand, "tokens"), least_claim(demand, "output_tokens")) == (7 + 15, 15)
-    capped = replace(demand, capped_by="max_usd")
+    capped = demand._replace(capped_by="max_usd")
     assert (least_claim(capped, "tokens"), least_claim(capped, "output_tokens")) == (7 + 40, 40)
 
 
