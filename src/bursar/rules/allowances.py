@@ -146,7 +146,10 @@ class Level:
 
     def leaked(self, now_ms: int) -> int:
         """A bucket's level at `now_ms`, in units x milliseconds. A clock that went back leaks nothing."""
-        left = self.spent - max(0, now_ms - self.updated_ms) * self.limit
+        passed_ms = now_ms - self.updated_ms
+        if passed_ms <= 0:
+            return max(self.spent, 0)
+        left = self.spent - passed_ms * self.limit
         return left if left > 0 else 0
 
 
@@ -353,7 +356,7 @@ def _rolls_free_at_ms(level: Level, missing: int) -> int:
 
 def take(level: Level, amount: int, now_ms: int) -> None:
     """Claim `amount`, as decided."""
-    if level.allowance.shape == "bucket":
+    if level.scale:
         _pour(level, amount, now_ms)
     else:
         level.held += amount
@@ -361,7 +364,7 @@ def take(level: Level, amount: int, now_ms: int) -> None:
 
 def settle(level: Level, claimed: int, actual: int, now_ms: int, *, refunds: bool = True) -> None:
     """End a claim with the fact. `refunds`: the provider counts what was used, not what was reserved."""
-    if level.allowance.shape == "bucket":
+    if level.scale:
         if refunds or actual > claimed:
             _pour(level, actual - claimed, now_ms)
         return
@@ -394,5 +397,7 @@ def correct(level: Level, charged: int, actual: int) -> None:
 
 def _pour(level: Level, amount: int, now_ms: int) -> None:
     """Raise (or lower) a bucket by `amount` units, having let it leak first."""
-    level.spent = min(max(0, level.leaked(now_ms) + amount * level.scale), LEVEL_MAX)
-    level.updated_ms = max(level.updated_ms, now_ms)
+    spent = level.leaked(now_ms) + amount * level.scale
+    level.spent = 0 if spent < 0 else spent if spent < LEVEL_MAX else LEVEL_MAX
+    if level.updated_ms < now_ms:
+        level.updated_ms = now_ms
