@@ -79,23 +79,28 @@ def _may_reach(key: CallerKey, settings: Settings, provider: str, model: str) ->
 
 
 def unserved(settings: Settings, prices: PriceBook, model: str, error: ConfigError) -> Problem:
-    """The answer to a name that leads nowhere here."""
+    """The answer to a call whose model leads nowhere here."""
     provider = _provider_of(settings, model)
-    given = settings.providers.get(provider)
-    if given is not None and given.has_key:
+    if _usable(settings, provider):
         # The name is fine: what is configured for it fails.
         logging.getLogger("bursar").error("calls to %s fail: %s", provider, error)
         return Problem(503, "provider_misconfigured", f"{provider} cannot be used here now; its operator was told why")
-    if provider in known_rows():
-        return Problem(404, "model_not_found", f"{_shown(model)}: the provider {provider} is not configured here")
     return unlisted(settings, prices, model)
 
 
 def unlisted(settings: Settings, prices: PriceBook, model: str) -> Problem:
     """The answer to a name that is not on offer, with the one that it is most like."""
+    provider = _provider_of(settings, model)
+    if provider in known_rows() and not _usable(settings, provider):
+        return Problem(404, "model_not_found", f"{_shown(model)}: the provider {provider} is not configured here")
     close = nearest(model, [one.id for one in offers(settings, prices)])
     hint = f"did you mean {close}? " if close else ""
     return Problem(404, "model_not_found", f"there is no model {_shown(model)} here; {hint}GET /v1/models lists them")
+
+
+def _usable(settings: Settings, provider: str) -> bool:
+    given = settings.providers.get(provider)
+    return given is not None and given.has_key
 
 
 def _provider_of(settings: Settings, model: str) -> str:
