@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from bursar.call.books import Ended, Settle, Void
 from bursar.call.effects import Streamed
-from bursar.call.events import AttemptFailed, CallFailed, CallRefused
+from bursar.call.events import AttemptFailed, CallFailed, CallRefused, CandidateRefused
 from bursar.call.exchange import Answer, Failed, Opened
 from bursar.call.plan import Health, Plan
 from bursar.call.route import Failure, Step
@@ -134,6 +134,27 @@ def test_an_open_breaker_is_found_before_a_seat_is_taken() -> None:
         script.play([])
     assert raised.value.call_id == "call"
     assert isinstance(script.events[0], CallRefused)
+
+
+def test_a_candidate_that_is_refused_on_the_way_is_told_of() -> None:
+    refused, other = plan_of(guard=Permits(allows=False)), second(11)
+    script = Script(refused, route=Ways(refused, other))
+    script.play([True, granted(other, "call.11"), OK, Ended("call.11")])
+    told = next(event for event in script.events if isinstance(event, CandidateRefused))
+    assert (told.call_id, told.place, told.provider, told.model) == ("call", refused.attempt, "p", refused.model)
+    assert (told.error.code, told.scopes) == ("circuit_open", refused.scopes)
+    assert not any(isinstance(event, CallRefused) for event in script.events)
+
+
+def test_a_call_that_nobody_took_tells_of_every_candidate_and_of_its_end() -> None:
+    plans = [plan_of(guard=Permits(allows=False)), second(11, guard=Permits(allows=False))]
+    script = Script(plans[0], route=Ways(*plans))
+    with pytest.raises(CircuitBreakerError):
+        script.play([])
+    assert [(type(event), event.model) for event in script.events] == [
+        (CandidateRefused, "m"), (CandidateRefused, "n"), (CallRefused, "m")
+    ]  # fmt: skip
+    assert script.events[-1].scopes == plans[0].scopes
 
 
 def test_without_a_permit_what_was_granted_is_given_back() -> None:
