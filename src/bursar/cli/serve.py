@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import multiprocessing
 import os
 import socket
 import tempfile
@@ -64,8 +65,13 @@ def serve(
     """
     _require_extra()
     from bursar.gateway.opening import Sources
+    from bursar.gateway.signals import reload_waits
 
-    sources = Sources(config, books)
+    with reload_waits():
+        _serve(Sources(config, books), host, port, workers, log_format)
+
+
+def _serve(sources: Sources, host: str | None, port: int | None, workers: int | None, log_format: str) -> None:
     settings = sources.load()
     host, port = host or settings.gateway.host, settings.gateway.port if port is None else port
     workers = workers or settings.gateway.workers
@@ -90,15 +96,21 @@ def serve(
 
     with tempfile.TemporaryDirectory(prefix="bursar-run-") as folder:
         os.environ[RUN_DIR] = folder
-        _announce(where, workers)
-        buried = partial(fold, Path(folder))
-        Supervisor(work, given, workers, given.stop_seconds, buried=buried).run(listening)
+        ready, buried = partial(_announce, where, workers), partial(fold, Path(folder))
+        Supervisor(work, given, workers, given.stop_seconds, ready=ready, buried=buried).run(listening)
 
 
 def work(given: Given, listening: socket.socket) -> None:
     """What a worker process runs."""
+    from bursar.gateway.run_folder import clear
+
     log_to_stderr(given.log_format)
-    _worker(given).run(listening)
+    try:
+        _worker(given).run(listening)
+    finally:
+        supervisor = multiprocessing.parent_process()
+        if supervisor is not None and not supervisor.is_alive():
+            clear(os.environ)
 
 
 def _worker(given: Given, ready: Callable[[Worker], None] | None = None) -> Worker:

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from bursar.errors import BursarError
+from bursar.errors import BursarError, StoreUnavailableError
 from bursar.gateway.admin.table import admin_entries
 from bursar.gateway.auth import NotAllowedError
 from bursar.gateway.calls import calls_in
@@ -57,7 +57,7 @@ class Gateway:
         self.metering.watch(state)
         self._open = open
         self._reloading = asyncio.Lock()
-        self._retired: set[asyncio.Task[None]] = set()
+        self._retired: dict[asyncio.Task[None], State] = {}
 
     async def reload(self) -> None:
         """Read the configuration again: new requests find the new one, those under way keep theirs to their end.
@@ -65,17 +65,22 @@ class Gateway:
         Raises ConfigError or StoreUnavailableError; nothing has changed then.
         """
         async with self._reloading:
+            if self.stopping:
+                raise StoreUnavailableError("the gateway is stopping")
             opened = await asyncio.to_thread(self._open)
             old, self.state = self.state, State(opened)
             self.metering.watch(self.state)
             retired = asyncio.get_running_loop().create_task(old.retire())
-            self._retired.add(retired)
-            retired.add_done_callback(self._retired.discard)
+            self._retired[retired] = old
+            retired.add_done_callback(self._retired.pop)
 
     async def close(self) -> None:
         """Settle what is left, and close what the last reload left behind, too."""
-        for retired in list(self._retired):
-            retired.cancel()
+        self.stopping = True
+        async with self._reloading:
+            pass  # one that is under way ends first: what it opens is closed here
+        for state in self._retired.values():
+            state.hurry()
         await asyncio.gather(*self._retired, return_exceptions=True)
         await self.state.close()
         await self.metering.close()

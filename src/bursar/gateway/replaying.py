@@ -96,6 +96,7 @@ async def once(state: State, incoming: Incoming, dialect: str, body: bytes, call
         await asyncio.shield(task)
     except asyncio.CancelledError:
         attempt.leave()
+        task.add_done_callback(_unheard)
         if attempt.waits:
             task.cancel()
         raise
@@ -256,6 +257,13 @@ class Recorder:
             self._parts.append(data)
         else:
             self._parts.clear()
+
+
+def _unheard(task: asyncio.Task[None]) -> None:
+    """How a call ended whose caller has gone: told to nobody, unless nobody foresaw it."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, (Problem, BursarError)):
+        logging.getLogger("bursar").error("a call whose caller had gone failed", exc_info=error)
 
 
 def _charged(error: BursarError) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,6 +64,13 @@ def run_folder(environ: Mapping[str, str]) -> RunFolder | None:
     """The folder that the environment names, None for a worker that is alone."""
     named = environ.get(VARIABLE)
     return RunFolder(Path(named)) if named else None
+
+
+def clear(environ: Mapping[str, str]) -> None:
+    """Remove the folder that the environment names, in place of a supervisor that was killed."""
+    named = environ.get(VARIABLE)
+    if named:
+        shutil.rmtree(named, ignore_errors=True)
 
 
 def fold(folder: Path, pid: int) -> None:

@@ -24,6 +24,7 @@ from bursar.errors import BursarError
 from bursar.gateway.app import Gateway
 from bursar.gateway.opening import Opened
 from bursar.gateway.protocol import Connection
+from bursar.gateway.signals import heed_reload
 from bursar.gateway.state import State
 
 KEEP_ALIVE_SECONDS = 75
@@ -114,6 +115,7 @@ class Worker:
         with contextlib.suppress(ValueError, RuntimeError):  # not the main thread: whoever made it stops it
             for number, handler in handlers.items():
                 self.loop.add_signal_handler(number, handler)
+            heed_reload()
         if parent is not None:
             self.loop.add_reader(parent.sentinel, self._orphaned, parent.sentinel)
         yield

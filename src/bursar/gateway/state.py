@@ -68,11 +68,13 @@ class State:
         self.leave()
 
     async def retire(self) -> None:
-        """Wait for the last request inside, then close; cancelled, close at once."""
-        try:
-            await self._idle.wait()
-        finally:
-            await self.close()
+        """Wait for the last request inside, or to be hurried, then close."""
+        await self._idle.wait()
+        await self.close()
+
+    def hurry(self) -> None:
+        """No request is waited for any more."""
+        self._idle.set()
 
     async def close(self) -> None:
         """End what is still under way, settle it, and close the books."""

@@ -1,0 +1,41 @@
+"""Reading the configuration again while the gateway stops: what is opened is closed, and nothing is opened after."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from bursar.errors import StoreUnavailableError
+from bursar.gateway.app import Gateway
+from bursar.gateway.opening import Opened, Sources
+from bursar.gateway.state import State
+from tests.client.simulator import Sim
+from tests.gateway.running import SECRET, write_config
+
+
+async def test_a_stop_waits_for_what_a_reload_opens_and_closes_it(tmp_path: Path, sim: Sim) -> None:
+    sources = Sources(write_config(tmp_path, sim), environ={"BURSAR_SECRET": SECRET})
+    begun, go_on, opened = threading.Event(), threading.Event(), []
+
+    def open_slowly() -> Opened:
+        begun.set()
+        assert go_on.wait(30)
+        opened.append(sources.open())
+        return opened[-1]
+
+    gateway = Gateway(State(await asyncio.to_thread(sources.open)), open_slowly)
+    reload = asyncio.create_task(gateway.reload())
+    await asyncio.to_thread(begun.wait, 30)
+    closing = asyncio.create_task(gateway.close())
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(reload, closing)
+    assert gateway.state.engine is opened[0].engine
+    owners = list((tmp_path / "books.db-owners").iterdir())
+    assert owners == [], "an engine was left open"
+    with pytest.raises(StoreUnavailableError, match="stopping"):
+        await gateway.reload()
+    assert len(opened) == 1
