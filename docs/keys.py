@@ -24,13 +24,14 @@ BEGIN, END = "<!-- keys: {} -->", "<!-- end of keys -->"
 # Keys whose module stands, and which it does not act on yet. (A key whose module is missing does nothing anyway.)
 IDLE = frozenset(
     {
-        "alert_at",
         "prompts",
     }
 )
 # Values that no default of the tree says.
 STATED: Mapping[str, str] = {
     "active": "none",
+    "alert_at": "[those of alerts](alerts.md#where-they-go)",
+    "form": "that of its host",
     "books": "`./bursar.db`",
     "rolling": "`false`",
     "window": "`false`",

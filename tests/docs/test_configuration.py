@@ -25,8 +25,8 @@ def test_a_section_without_its_place_is_found() -> None:
 
 
 def test_keys_that_do_nothing_are_told_apart() -> None:
-    by_name = {key.name: key for key in (*keys.PROVIDER_KEYS, *keys.BUDGET_KEYS, *keys.ROUTE_KEYS)}
-    assert acts(by_name["alert_at"]) == "nothing yet"
+    by_name = {key.name: key for key in (*keys.PROVIDER_KEYS, *keys.RETENTION_KEYS)}
+    assert acts(by_name["prompts"]) == "nothing yet"
     assert acts(by_name["daily_cost_limit"]) == "`rules.allowances`"
     assert {*by_name, *(key.name for key in keys.RETENTION_KEYS)} >= IDLE
 
