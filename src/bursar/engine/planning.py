@@ -85,6 +85,7 @@ class Planner:
         self._guard_of = guard_of
         self._clock = clock
         self._lessons = Lessons()
+        self._max_wait_ms = milliseconds("max_wait_seconds", settings.max_wait_seconds)
         self._observed = frozenset(one.name for one in settings.allowances if not one.enforced)
         self._named = lru_cache(DRAFTS_MAX)(self._find)
         self._drafts: dict[tuple[Way, str], Draft] = {}
@@ -224,8 +225,10 @@ class Planner:
         return tuple(caps)
 
     def _wait_until_ms(self, asked: Asked, start_ms: int, deadline_ms: int | None) -> int:
-        seconds = self._settings.max_wait_seconds if asked.max_wait_seconds is None else asked.max_wait_seconds
-        until_ms = start_ms + milliseconds("max_wait_seconds", seconds)
+        wait_ms = self._max_wait_ms
+        if asked.max_wait_seconds is not None:
+            wait_ms = milliseconds("max_wait_seconds", asked.max_wait_seconds)
+        until_ms = start_ms + wait_ms
         return until_ms if deadline_ms is None else min(until_ms, deadline_ms)
 
 

@@ -19,7 +19,7 @@ from bursar.wire.wording import text_tokens
 __all__ = ["extent_of"]
 
 # Top-level keys that name something stored at the provider which becomes part of the prompt.
-_STORED_PROMPTS = ("preset", "prompt", "conversation", "previous_response_id")
+_STORED_PROMPTS = frozenset({"preset", "prompt", "conversation", "previous_response_id"})
 # Ask for speech; what a model is told of its voice out of sight was never recorded, so bytes stay the bound.
 _SPEECH = ("audio", "modalities")
 
@@ -44,7 +44,7 @@ def extent_of(
         models,
         context_tokens,
         tools="tools" in fields or "functions" in fields,
-        stored=any(key in fields for key in _STORED_PROMPTS),
+        stored=not _STORED_PROMPTS.isdisjoint(fields),
         counted=partial(text_tokens, fields, ("messages",), count) if count else None,
     )
 

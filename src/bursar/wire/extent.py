@@ -108,10 +108,10 @@ class Tally:
         overhead = REQUEST_OVERHEAD_TOKENS + MESSAGE_OVERHEAD_TOKENS * self.messages
         if tools:
             overhead += TOOLS_OVERHEAD_TOKENS
-        image_tokens = IMAGE_TOKENS_MAX
-        if any("gpt-4o-mini" in model for model in models):
-            image_tokens = IMAGE_TOKENS_MAX_GPT_4O_MINI
-        most = text + overhead + self.images * image_tokens
+        most = text + overhead
+        if self.images:
+            mini = any("gpt-4o-mini" in model for model in models)
+            most += self.images * (IMAGE_TOKENS_MAX_GPT_4O_MINI if mini else IMAGE_TOKENS_MAX)
         if unseen:
             most = max(most, context_tokens)
         likely = (

@@ -18,7 +18,7 @@ from bursar.wire.chat_reader import ChatReader
 from bursar.wire.chat_size import extent_of
 from bursar.wire.dialect import CONTEXT_TOKENS_MAX, Count, Metered, Request, StreamReader, Target, WireError
 from bursar.wire.faults import read_error
-from bursar.wire.lenient import as_dict, decode
+from bursar.wire.lenient import decode
 from bursar.wire.openai_reply import meter_reply
 from bursar.wire.retarget import retargeted
 from bursar.wire.server_side import named_fields, plugins, server_tools
@@ -58,7 +58,7 @@ class OpenAIChat:
             n=asked.whole(fields, "n", 1, CHOICES_MAX) or 1,
             output_limit=max(limits) if limits else None,
             wants_usage=_wants_usage(fields),
-            reaches=tuple(dict.fromkeys(name for name in models if name != model)),
+            reaches=tuple(dict.fromkeys(name for name in models if name != model)) if models else (),
             unbounded=_unbounded(fields),
             tier=asked.text(fields, "service_tier"),
             fields=fields,
@@ -121,11 +121,12 @@ class OpenAIChat:
 
 
 def _wants_usage(fields: Fields) -> bool:
-    raw = fields.get("stream_options")
-    options = decode(raw) if raw else None
-    if options is not None and not isinstance(options, dict):
+    if not asked.present(fields, "stream_options"):
+        return False
+    options = decode(fields["stream_options"])
+    if not isinstance(options, dict):
         raise InvalidRequestError("stream_options must be an object")
-    return as_dict(options).get("include_usage") is True
+    return options.get("include_usage") is True
 
 
 def _unbounded(fields: Fields) -> tuple[str, ...]:
