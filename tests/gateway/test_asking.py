@@ -1,4 +1,4 @@
-"""Whom a call counts for: what the key fixes beats headers, which beat the body; and what goes to the provider of it."""
+"""Whom a call counts for: what the key fixes beats headers, which beat the body; and what a provider gets of it."""
 
 from __future__ import annotations
 

@@ -111,10 +111,14 @@ class Fact(Struct, frozen=True, gc=False):
 
 
 class Settle(Struct, frozen=True, gc=False):
-    """End a hold with the fact. observed: what the provider's answer said of its limits (see `call.observing`)."""
+    """End a hold with the fact. observed: what the provider's answer said of its limits (see `call.observing`).
+
+    limits: whether the outcome is to say where limits on requests and tokens stand.
+    """
 
     fact: Fact
     observed: tuple[Observation, ...] = ()
+    limits: bool = False
 
 
 class Void(Struct, frozen=True, gc=False):
@@ -192,7 +196,8 @@ class Ended(Struct, frozen=True, gc=False):
 
     changed: False when the operation had no effect because it had been applied before.
     overdrawn: names of the budgets that now stand above their limit: an alarm.
-    beyond: limits that are larger than the provider's own, as (name, the provider's limit) each.
+    beyond: limits that are larger than the provider's own, as (name, the provider's limit) each. limits: where those on
+    requests and tokens stand, if that was asked for.
     """
 
     attempt_id: str
@@ -200,6 +205,7 @@ class Ended(Struct, frozen=True, gc=False):
     changed: bool = True
     overdrawn: tuple[str, ...] = ()
     beyond: tuple[tuple[str, int], ...] = ()
+    limits: tuple[Balance, ...] = ()
 
 
 class Expired(Struct, frozen=True, gc=False):

@@ -51,6 +51,7 @@ from bursar.call.refusal import wait_refused
 from bursar.call.route import Failure, Route
 from bursar.errors import BursarError, CircuitBreakerError, ProviderError, StreamInterruptedError
 from bursar.rules.money import UNKNOWN_COST, Cost
+from bursar.rules.observing import PROVIDER_KEY
 from bursar.wire.dialect import Metered
 from bursar.wire.joining import Joined
 
@@ -211,7 +212,7 @@ def _settle(
     if caller.gone and fact.ending in ("ok", "interrupted"):
         fact = replace(fact, ending="aborted")
     plan.learn(fact)
-    operation = Void(fact.attempt_id, fact) if fact.ending == "not_sent" else Settle(fact, conclusion.observed)
+    operation = Void(fact.attempt_id, fact) if fact.ending == "not_sent" else _settlement(plan, conclusion, fact)
     outcome = yield operation
     if isinstance(outcome, Ended):
         observe(CallEnded(fact, True, outcome.balances))
@@ -226,6 +227,11 @@ def _settle(
     if isinstance(conclusion.error, StreamInterruptedError):
         conclusion.error.reply = result
     return Failure(plan, attach(conclusion.error, conclusion), conclusion.problem, fact, conclusion.shown)
+
+
+def _settlement(plan: Plan, conclusion: Conclusion, fact: Fact) -> Settle:
+    """The end of a hold. Callers with keys of their own are told where their limits stand."""
+    return Settle(fact, conclusion.observed, PROVIDER_KEY in plan.scopes)
 
 
 def _alarm(plan: Plan, ended: Ended, observe: Observer) -> None:
@@ -315,6 +321,7 @@ def _receipt(plan: Plan, fact: Fact, outcome: Ended | BursarError) -> Receipt:
         charged_nano_usd=fact.charged_nano_usd,
         certain=fact.certain,
         budgets=outcome.balances if isinstance(outcome, Ended) else (),
+        limits=outcome.limits if isinstance(outcome, Ended) else (),
         output_tokens_max=plan.request.output_limit or fact.output_tokens_max,
         capped_by=fact.capped_by,
         wait_ms=fact.wait_ms,

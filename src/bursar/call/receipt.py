@@ -25,7 +25,8 @@ class Receipt(Struct, frozen=True, gc=False):
     """The money of one call. Amounts are nano-USD, times milliseconds.
 
     held_nano_usd: the most it could cost, set aside before it was sent. charged_nano_usd: what the budgets carry now:
-    the cost, or the bound while the cost is not certain. budgets: every budget that bound the call, after it.
+    the cost, or the bound while the cost is not certain. budgets: every budget that bound the call, after it. limits:
+    the same of limits on requests and tokens, for callers with keys of their own.
     output_tokens_max: the output limit that was in force, None when there was none; capped_by: the budget or cap that
     made it lower than the model's own, "" for none. settled: False when the books could not yet be written (the
     money stays held and the entry is repeated). would_refuse: observed budgets that enforcement would have refused.
@@ -40,6 +41,7 @@ class Receipt(Struct, frozen=True, gc=False):
     charged_nano_usd: int
     certain: bool
     budgets: tuple[Balance, ...] = ()
+    limits: tuple[Balance, ...] = ()
     output_tokens_max: int | None = None
     capped_by: str = ""
     wait_ms: int = 0

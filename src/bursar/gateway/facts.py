@@ -5,47 +5,95 @@ Decides which names facts have, and that a caller's key is told only of budgets 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bursar.call.books import Granted
+    from collections.abc import Sequence
+
+    from bursar.call.books import Balance, Granted
     from bursar.call.flow import Result
     from bursar.call.plan import Plan
 
 Pairs = list[tuple[bytes, bytes]]
 
-NANO = 1_000_000_000
+NANO_DIGITS = 9
+# Names of models and budgets come back; what is remembered of them is bounded.
+NAMES_REMEMBERED_MAX = 4_096
 # What SDKs read as the id of a request, by format; other formats have OpenAI's.
 _ID_NAMES = {"anthropic_messages": b"request-id"}
 _ID_NAME = b"x-request-id"
+_CERTAIN = {True: (b"x-bursar-cost-certain", b"true"), False: (b"x-bursar-cost-certain", b"false")}
+_LIMIT_NAMES = {
+    meter: tuple(b"x-ratelimit-%b-%b" % (what, meter.encode()) for what in (b"limit", b"remaining", b"reset"))
+    for meter in ("requests", "tokens")
+}
+# Most calls are answered at once by whoever was asked first.
+_NO_WAIT = (b"x-bursar-wait-ms", b"0")
+_ONE_ATTEMPT = (b"x-bursar-attempts", b"1")
 
 
 def facts_of(result: Result, dialect: str) -> Pairs:
     """The headers of a whole reply. The cost is that of all attempts; the budget is the one with the least left."""
     receipt = result.receipt
-    charged_nano_usd, certain = charged_of(result)
+    earlier, wait_ms, budgets = receipt.earlier, receipt.wait_ms, receipt.budgets
+    charged_nano_usd, certain = charged_of(result) if earlier else (receipt.charged_nano_usd, receipt.certain)
     call_id = receipt.call_id.encode()
     pairs = [
         (_ID_NAMES.get(dialect, _ID_NAME), call_id),
         (b"x-bursar-call-id", call_id),
-        (b"x-bursar-model", header_text(receipt.model)),
-        (b"x-bursar-provider", header_text(receipt.provider)),
+        _named(b"x-bursar-model", receipt.model),
+        _named(b"x-bursar-provider", receipt.provider),
         (b"x-bursar-cost-usd", usd_text(charged_nano_usd)),
-        (b"x-bursar-cost-certain", b"true" if certain else b"false"),
-        (b"x-bursar-attempts", b"%d" % (1 + len(receipt.earlier))),
-        (b"x-bursar-wait-ms", b"%d" % receipt.wait_ms),
+        _CERTAIN[certain],
+        (b"x-bursar-attempts", b"%d" % (1 + len(earlier))) if earlier else _ONE_ATTEMPT,
+        (b"x-bursar-wait-ms", b"%d" % wait_ms) if wait_ms else _NO_WAIT,
     ]
-    budgets = receipt.budgets
     if budgets:
-        least = budgets[0]
-        for other in budgets:
-            if other.left < least.left:
-                least = other
-        pairs.append((b"x-bursar-budget", header_text(least.allowance)))
-        pairs.append((b"x-bursar-budget-remaining-usd", usd_text(least.left)))
+        least, left_nano_usd = budgets[0], budgets[0].left
+        for other in budgets[1:]:
+            left = other.left
+            if left < left_nano_usd:
+                least, left_nano_usd = other, left
+        pairs.append(_named(b"x-bursar-budget", least.allowance))
+        pairs.append((b"x-bursar-budget-remaining-usd", usd_text(left_nano_usd)))
     if receipt.capped_by and receipt.output_tokens_max:
         pairs.append((b"x-bursar-output-cap", b"%d" % receipt.output_tokens_max))
+    return pairs + limits_of(receipt.limits, result.fact.ended_ms) if receipt.limits else pairs
+
+
+def limits_of(limits: Sequence[Balance], now_ms: int) -> Pairs:
+    """Limits in the form of OpenAI's headers: of each meter the one with the least left."""
+    tightest: dict[str, Balance] = {}
+    for limit in limits:
+        known = tightest.get(limit.meter)
+        if known is None or limit.left < known.left:
+            tightest[limit.meter] = limit
+    pairs: Pairs = []
+    for meter, limit in tightest.items():
+        limit_name, remaining_name, reset_name = _LIMIT_NAMES[meter]
+        pairs.append((limit_name, b"%d" % limit.limit))
+        pairs.append((remaining_name, b"%d" % max(limit.left, 0)))
+        if limit.resets_at_ms is not None:
+            pairs.append((reset_name, duration_text(max(limit.resets_at_ms - now_ms, 0))))
     return pairs
+
+
+def duration_text(milliseconds: int) -> bytes:
+    """A duration as OpenAI writes them.
+
+    >>> [duration_text(ms) for ms in (0, 17, 1_000, 8_640, 360_000, 3_723_004)]
+    [b'0s', b'17ms', b'1s', b'8.64s', b'6m0s', b'1h2m3.004s']
+    """
+    if 0 < milliseconds < 1_000:
+        return b"%dms" % milliseconds
+    minutes, rest = divmod(milliseconds, 60_000)
+    whole, part = divmod(rest, 1_000)
+    seconds = (b"%d.%03d" % (whole, part)).rstrip(b"0") if part else b"%d" % whole
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return b"%dh%dm%bs" % (hours, minutes, seconds)
+    return b"%dm%bs" % (minutes, seconds) if minutes else seconds + b"s"
 
 
 def facts_begun(plan: Plan, grant: Granted, dialect: str) -> Pairs:
@@ -54,12 +102,12 @@ def facts_begun(plan: Plan, grant: Granted, dialect: str) -> Pairs:
     pairs = [
         (_ID_NAMES.get(dialect, _ID_NAME), call_id),
         (b"x-bursar-call-id", call_id),
-        (b"x-bursar-model", header_text(plan.model)),
-        (b"x-bursar-provider", header_text(plan.provider.name)),
+        _named(b"x-bursar-model", plan.model),
+        _named(b"x-bursar-provider", plan.provider.name),
         (b"x-bursar-wait-ms", b"%d" % max(grant.at_ms - plan.start_ms, 0)),
     ]
     if grant.capped_by:
-        pairs.append((b"x-bursar-budget", header_text(grant.capped_by)))
+        pairs.append(_named(b"x-bursar-budget", grant.capped_by))
         if grant.output_tokens:
             pairs.append((b"x-bursar-output-cap", b"%d" % grant.output_tokens))
     return pairs
@@ -81,11 +129,14 @@ def usd_text(nano_usd: int) -> bytes:
     >>> usd_text(42_000), usd_text(5_000_000_000), usd_text(-1)
     (b'0.000042', b'5.00', b'-0.000000001')
     """
-    sign = b"-" if nano_usd < 0 else b""
-    whole, rest = divmod(abs(nano_usd), NANO)
-    return b"%b%d.%b" % (sign, whole, (b"%09d" % rest).rstrip(b"0").ljust(2, b"0"))
+    if nano_usd < 0:
+        return b"-" + usd_text(-nano_usd)
+    digits = b"%010d" % nano_usd
+    decimals = digits[-NANO_DIGITS:].rstrip(b"0")
+    return digits[:-NANO_DIGITS] + b"." + (decimals if len(decimals) > 1 else decimals.ljust(2, b"0"))
 
 
-def header_text(text: str) -> bytes:
-    """A text that may stand in a header: what is not plain ASCII becomes a question mark."""
-    return text.encode("ascii", "replace") if text.isprintable() else b"?"
+@lru_cache(NAMES_REMEMBERED_MAX)
+def _named(header: bytes, text: str) -> tuple[bytes, bytes]:
+    """A header with a text that may stand in one: what is not plain ASCII becomes a question mark."""
+    return header, text.encode("ascii", "replace") if text.isprintable() else b"?"

@@ -55,6 +55,8 @@ from bursar.rules.allowances import (
 
 # A process that ends a hold after its expiry is evidence like any other, and counts once.
 _SETTLE, _VOID = "settle", "void"
+# Limits that callers are told of.
+_TOLD = frozenset({"requests", "tokens"})
 # From this status on nothing was served.
 REFUSED = 400
 # The refusal for which a provider counts none of the tokens that were claimed.
@@ -153,7 +155,9 @@ def _settle(page: Page, operation: Settle) -> Outcome:
     fact = operation.fact
     hold = page.holds.get(fact.attempt_id)
     if hold is not None:
-        return _end_observed(page, hold, operation) if operation.observed else _end(page, hold, row_of(fact, hold))
+        ended = _end_observed(page, hold, operation) if operation.observed else _end(page, hold, row_of(fact, hold))
+        limits = _limits(page, hold) if operation.limits else ()
+        return replace(ended, limits=limits) if limits else ended
     row = page.rows.get(fact.attempt_id)
     if row is None:
         return _charge_unknown(page, fact, "")
@@ -257,6 +261,12 @@ def _end_observed(page: Page, hold: Hold, operation: Settle) -> Ended:
     ended = _end(page, hold, row_of(fact, hold))
     beyond = follow(page, hold, fact, observed) if refused else beyond
     return replace(ended, beyond=beyond) if beyond else ended
+
+
+def _limits(page: Page, hold: Hold) -> tuple[Balance, ...]:
+    """Where the limits on requests and tokens stand that an attempt counted for."""
+    levels = [page.claimed_level(claim, hold) for claim in hold.claims if claim.meter in _TOLD]
+    return tuple([page.balance(level) for level in levels if level is not None])
 
 
 def _close(page: Page, hold: Hold, row: Row | None) -> None:
