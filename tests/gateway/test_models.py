@@ -119,6 +119,29 @@ class TestAllowed:
         assert gateway.chat(model=mini, models=["openai/gpt-4o-mini"], key=key).status == 200
         assert gateway.chat(model=mini, models=["openai/gpt-4o-mini", dear], key=key).status == 403
 
+    @pytest.mark.parametrize(
+        ("path", "fields", "told"),
+        [
+            ("/v1/chat/completions", {"preset": "dear"}, "preset"),
+            ("/v1/chat/completions", {"fallbacks": ["openai/gpt-4o"]}, "fallbacks"),
+            ("/v1/chat/completions", {"plugins": [{"id": "auto-router", "allowed_models": ["x/dear"]}]}, "x/dear"),
+            ("/v1/responses", {"tools": [{"type": "image_generation", "model": "gpt-image-1"}]}, "gpt-image-1"),
+            ("/v1/messages", {"fallbacks": "default"}, "fallbacks"),
+            ("/v1/messages", {"fallbacks": [{"model": "claude-opus-4-5"}]}, "claude-opus-4-5"),
+            ("/v1/messages", {"tools": [{"type": "advisor_20260301", "model": "claude-opus-4-5"}]}, "claude-opus-4-5"),
+        ],
+    )
+    def test_what_else_of_the_body_brings_in_another_model(
+        self, gateway: Running, sim: Sim, path: str, fields: dict[str, Any], told: str
+    ) -> None:
+        model = "openrouter/openai/gpt-4o-mini" if "chat" in path else "openai/gpt-4o-mini"
+        model = "anthropic/claude-haiku-4-5" if "messages" in path else model
+        body = {"model": model, "max_tokens": 9, **fields}
+        body |= {"input": "x"} if "responses" in path else {"messages": [{"role": "user", "content": "x"}]}
+        answer = gateway.ask("POST", path, body, key=key_of(gateway, models=(model,)))
+        assert (answer.status, told in answer.json["error"]["message"]) == (403, True), answer.body
+        assert sim.entries() == []
+
     def test_counting_and_showing(self, gateway: Running) -> None:
         key = key_of(gateway, models=("openai/*",))
         body = {"model": "claude-haiku-4-5", "messages": [{"role": "user", "content": "x"}]}

@@ -15,7 +15,7 @@ from bursar.gateway.asking import asked_of
 from bursar.gateway.costing import HEADER, Tail, costed, with_cost
 from bursar.gateway.exchange import JSON
 from bursar.gateway.facts import facts_begun, facts_of
-from bursar.gateway.naming import check_allowed, unserved
+from bursar.gateway.naming import check_request, unserved
 from bursar.gateway.refusals import error_event
 from bursar.gateway.replaying import IDEMPOTENCY_KEY, once
 from bursar.gateway.streaming import end_of, frame_of
@@ -52,7 +52,7 @@ async def _govern(state: State, incoming: Incoming, dialect: Dialect) -> None:
         if priced is not None:
             request, costs = priced, True
     if key.models:
-        check_allowed(key, state.settings, request.model, request.reaches)
+        check_request(key, state.settings, request)
     try:
         route = engine.route(dialect, request.body, asked_of(headers, key, request), request)
     except ConfigError as error:

@@ -13,7 +13,7 @@ from bursar.catalog import models
 from bursar.config import candidates
 from bursar.errors import ConfigError
 from bursar.gateway.calls import BODY_BYTES_MAX
-from bursar.gateway.naming import check_allowed, unserved
+from bursar.gateway.naming import check_request, unserved
 from bursar.wire.anthropic_messages import AnthropicMessages
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ async def count_tokens(gateway: Gateway, incoming: Incoming) -> None:
     """Count a message's input. Raises Problem and InvalidRequestError."""
     settings = gateway.state.settings
     request = _MESSAGES.parse(await incoming.body(BODY_BYTES_MAX))
-    check_allowed(incoming.key, settings, request.model, request.reaches)
+    check_request(incoming.key, settings, request)
     try:
         provider, model = candidates(settings, request.model)[0]
     except ConfigError as error:

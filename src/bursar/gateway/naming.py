@@ -16,6 +16,7 @@ from bursar.config.nearest import nearest
 from bursar.errors import ConfigError
 from bursar.gateway.problems import Problem
 from bursar.rules.keys import may_use
+from bursar.wire.server_side import leaves_open, models_of_tools
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
     from bursar.catalog.prices import PriceBook
     from bursar.config import Settings
     from bursar.rules.keys import CallerKey
+    from bursar.wire.dialect import Request
 
 SHOWN_MAX = 128
+# Fields whose models are among those that a request reaches, by dialect.
+_LISTED = {"anthropic_messages": ("fallbacks",)}
 ROUTE_OWNER = "bursar"
 
 
@@ -43,6 +47,16 @@ def offers(settings: Settings, prices: PriceBook) -> list[Offer]:
             named = {*prices.models(name), *given.deployments, *([given.model] if given.model else [])}
             found += [Offer(f"{name}/{model}", name) for model in sorted(named)]
     return found
+
+
+def check_request(key: CallerKey, settings: Settings, request: Request) -> None:
+    """Refuse a call that the key's allow-list does not cover, whatever of its body leads to a model. Raises Problem."""
+    if not key.models:
+        return
+    fields = request.fields
+    check_allowed(key, settings, request.model, [*request.reaches, *models_of_tools(fields)])
+    for name in leaves_open(fields, _LISTED.get(request.dialect, ())):
+        raise Problem(403, "model_not_allowed", f"the key {key.name!r} may not leave the choice of a model to {name}")
 
 
 def check_allowed(key: CallerKey, settings: Settings, model: str, reaches: Sequence[str]) -> None:
