@@ -58,7 +58,8 @@ def serve(
 
     \b
     bursar serve
-    OPENAI_BASE_URL=http://127.0.0.1:8000/v1 OPENAI_API_KEY=sk-bursar-... python program.py
+    export OPENAI_BASE_URL=http://127.0.0.1:8000/v1 OPENAI_API_KEY=sk-bursar-...
+    python program.py
 
     The first start makes the books and an admin key, which is shown once (or give one in BURSAR_ADMIN_KEY). Stops with
     Ctrl-C or TERM: what is under way is finished first. HUP reads the configuration again.
