@@ -109,6 +109,15 @@ def test_calls_are_found_by_what_they_carry(books: Books, query: dict[str, Any],
     assert found(books, **query) == calls
 
 
+def test_a_long_span_is_read_as_a_short_one_is(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(books)
+    spans: list[dict[str, Any]] = [{"since_ms": NOON_MS}, {"since_ms": NOON_MS + 1}, {"since_ms": 1, "limit": 2}]
+    short = [found(books, **span) for span in spans]
+    monkeypatch.setattr("bursar.edges.stores.history.SORTED_MAX", 0)
+    assert [found(books, **span) for span in spans] == short
+    assert [len(calls) for calls in short] == [5, 2, 2]
+
+
 def test_what_was_refused_on_the_way_is_no_refused_call(books: Books) -> None:
     attempt(books, "a")
     history_of(books).record([refusal("a", final=False)], NOON_MS)
