@@ -190,13 +190,19 @@ class TestServed:
         assert answer.headers.keys() <= own
         assert answer.headers["retry-after"] == "2"
 
-    def test_the_gateways_own_key_is_not_the_callers_fault(self, gateway: Running, sim: Sim) -> None:
+    def test_the_gateways_own_key_is_not_the_callers_fault(
+        self, gateway: Running, sim: Sim, caplog: pytest.LogCaptureFixture
+    ) -> None:
         messages = {"messages": [{"role": "user", "content": "x"}]}
         for path, fields in (("/v1/chat/completions", messages), ("/v1/responses", {"input": "x"})):
             with sim.faults("status:401"):
                 answer = gateway.ask("POST", path, {"model": "gpt-4o-mini", **fields})
             assert (answer.status, answer.json["error"]["code"]) == (502, "provider_auth")
             assert "sk-" not in answer.body.decode()
+            assert "llm.providers.openai.api_key" not in answer.body.decode()
+        told = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+        assert len(told) == 2
+        assert all("llm.providers.openai.api_key" in line and "sk-" not in line for line in told)
 
     def test_an_open_breaker_says_when_to_come_back(self, sim: Sim, tmp_path: Path) -> None:
         config = sim.config(openai={"circuit_breaker_threshold": 1, "circuit_breaker_timeout": 30})

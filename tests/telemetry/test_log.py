@@ -15,13 +15,14 @@ from bursar.call.events import (
     BreakerChanged,
     BudgetOverdrawn,
     CallEnded,
+    CallFailed,
     CallRefused,
     CostWarned,
     Event,
     HoldsExpired,
     LimitBeyondProvider,
 )
-from bursar.errors import LimitExceededError, PriceUnknownError
+from bursar.errors import LimitExceededError, PriceUnknownError, ProviderUnavailableError
 from bursar.telemetry.log import SAID_MAX, VALUE_CHARACTERS_MAX, CallLog, record_line
 from tests.telemetry.facts import fact_of
 
@@ -119,6 +120,19 @@ def test_a_call_that_the_books_do_not_have_is_a_warning_whoever_the_provider_is(
     assert level == "WARNING"
     assert line.startswith("call_unsettled call=call provider=openai")
     assert "bursar doctor" in line
+
+
+def test_a_call_that_failed_says_where_and_nothing_in_the_providers_words() -> None:
+    error = ProviderUnavailableError(
+        "openai/gpt-4o (503): no room for 'my prompt'", provider="openai", model="gpt-4o", status=503,
+        request_id="req_1", attempts=2,
+    )  # fmt: skip
+    ((level, line),) = logged(CallFailed("call", "openai", "gpt-4o", error))
+    assert level == "INFO"
+    assert line == (
+        "call_failed call=call provider=openai model=gpt-4o error=provider_unavailable status=503 "
+        "request_id=req_1 attempts=2"
+    )
 
 
 def test_a_refusal_says_why_and_when_to_come_back() -> None:

@@ -78,11 +78,12 @@ def refused(error: BursarError | Problem, dialect: str = "") -> Refusal:
 def error_event(error: BursarError, dialect: str, events: int) -> bytes:
     """How a stream says that it goes no further, after so many events."""
     status, code = status_of(error)
-    body = body_of(status, code, message_of(error), dialect, _particulars(error))
+    message = message_of(error)
+    body = body_of(status, code, message, dialect, _particulars(error))
     if dialect == ANTHROPIC:
         return b"event: error\ndata: " + body + b"\n\n"
     if dialect == RESPONSES:
-        told = {"type": "error", "sequence_number": events, "code": code, "message": message_of(error), "param": None}
+        told = {"type": "error", "sequence_number": events, "code": code, "message": message, "param": None}
         body = msgspec.json.encode({**told, **msgspec.json.decode(body)})
         return b"event: error\ndata: " + body + b"\n\n"
     return b"data: " + body + b"\n\n"
@@ -126,6 +127,10 @@ def message_of(error: BursarError) -> str:
             return "this model cannot be used here now; the operator was told why"
         return "the gateway cannot read or write its books now, so that nothing was sent; the operator was told why"
     if isinstance(error, ProviderAuthError):
+        logging.getLogger("bursar").error(
+            "call %s failed: %s does not accept its API key: see llm.providers.%s.api_key of the configuration, or the "
+            "variable that holds it, and `bursar doctor`", error.call_id or "", error.provider, error.provider,
+        )  # fmt: skip
         return f"{error.provider} does not accept the gateway's own key for {error.model}; yours is not at fault"
     return error.message
 

@@ -21,6 +21,7 @@ from bursar.call.events import (
     BreakerChanged,
     BudgetOverdrawn,
     CallEnded,
+    CallFailed,
     CallRefused,
     CostWarned,
     Event,
@@ -77,9 +78,9 @@ class CallLog:
     """An observer that writes events to a logger.
 
     Costs and tokens of ended calls: INFO, for the providers named in `costs` and `token_usage` (`log_costs` and
-    `log_token_usage` of the configuration). Refusals: INFO. An attempt that failed although its call goes on, with
-    what comes next; a call beyond its `cost_warning_threshold`, one that the
-    books do not have yet, holds that expired, a limit beyond the provider's own (once), and a circuit breaker that
+    `log_token_usage` of the configuration). Refusals, and calls that failed in the end: INFO. An attempt
+    that failed although its call goes on, with what comes next; a call beyond its `cost_warning_threshold`, one that
+    the books do not have yet, holds that expired, a limit beyond the provider's own (once), and a circuit breaker that
     opened: WARNING; one that closed: INFO. A budget above its limit: ERROR. An alert of a budget, or of a bill beyond
     the bound: INFO, WARNING or ERROR, by its severity.
     """
@@ -99,6 +100,8 @@ class CallLog:
                 self._ended(event)
             case AttemptFailed():
                 self._write(logging.WARNING, "attempt_failed", _of_failure(event), event)
+            case CallFailed():
+                self._write(logging.INFO, "call_failed", _of_call(event))
             case CallRefused():
                 self._write(logging.INFO, "call_refused", _of_refusal(event))
             case CostWarned(fact, threshold_nano_usd):
@@ -230,6 +233,13 @@ def _of_failure(event: AttemptFailed) -> Fields:
         "next": f"{event.next_provider}/{event.next_model}",
         "wait_ms": event.wait_ms,
     }
+
+
+def _of_call(event: CallFailed) -> Fields:
+    """Of a call that failed. What the provider said in words is not written: it may quote the prompt."""
+    said = {name: getattr(event.error, name, None) for name in ("status", "request_id", "attempts")}
+    call = {"call": event.call_id, "provider": event.provider, "model": event.model}
+    return {**call, "error": event.error.code, **said}
 
 
 def _of_refusal(event: CallRefused) -> Fields:
