@@ -17,6 +17,7 @@ from bursar.rules.allowances import (
     Denial,
     Grant,
     Level,
+    Meter,
     correct,
     decide,
     deny_missing,
@@ -25,7 +26,7 @@ from bursar.rules.allowances import (
     take,
     void,
 )
-from bursar.rules.windows import PERIOD_MS, SUB_WINDOWS, calendar_window, rolling_window, sub_window_ms
+from bursar.rules.windows import FOREVER_MS, PERIOD_MS, SUB_WINDOWS, calendar_window, rolling_window, sub_window_ms
 
 NOW = 1_800_000_000_000
 DAY_MS = PERIOD_MS["day"]
@@ -338,6 +339,17 @@ def test_a_gauge_waits_for_a_release() -> None:
     settle(level, 1, 1, NOW)
     assert (level.held, level.spent) == (0, 0)
     assert isinstance(decide([level], ONE, NOW), Grant)
+
+
+@pytest.mark.parametrize("meter", ["nano_usd", "tokens"])
+def test_a_total_waits_for_a_release_and_for_no_date(meter: Meter) -> None:
+    total = Level(Allowance("once", meter, 100, "calendar", "total"), end_ms=FOREVER_MS, held=60)
+    wanted = demand(50, tokens=50)
+    outcome = decide([total], wanted, NOW)
+    assert isinstance(outcome, Denial)
+    assert (outcome.comeback, outcome.resets_at_ms) == ("on_release", None)
+    day = day_level(held=960)
+    assert decide([day, total], wanted, NOW) == decide([total, day], wanted, NOW) == outcome, "the day ends by itself"
 
 
 def test_a_limit_of_nothing_never_fits() -> None:

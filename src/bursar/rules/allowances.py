@@ -300,6 +300,8 @@ def _severity(denial: Denial) -> tuple[int, int]:
     if denial.comeback == "later":
         return 0, denial.wait_ms
     rank, at_last_ms = (1, 0) if denial.comeback == "on_release" else (2, LEVEL_MAX)
+    if rank == 1 and denial.allowance.period == "total":
+        at_last_ms = LEVEL_MAX  # what is held may be spent, and then never comes back
     return rank, at_last_ms if denial.resets_at_ms is None else denial.resets_at_ms
 
 
@@ -333,14 +335,12 @@ def _way_back(level: Level, amount: int, free: int, now_ms: int) -> tuple[Comeba
     if allowance.shape == "bucket":
         over = level.leaked(now_ms) + (amount - level.limit) * level.scale
         return "later", -(-over // level.limit), None
+    if allowance.period == "total":
+        return "on_release" if level.held and free + level.held >= amount else "never", 0, None
     frees_at_ms = level.end_ms if allowance.shape == "calendar" else _rolls_free_at_ms(level, amount - free)
     if allowance.meter == "nano_usd":
         # Held money comes back when calls end; spent money only with the window.
-        if level.held and free + level.held >= amount:
-            return "on_release", 0, frees_at_ms
-        return "never", 0, None if allowance.period == "total" else frees_at_ms
-    if allowance.period == "total":
-        return ("on_release", 0, None) if free + level.held >= amount else ("never", 0, None)
+        return "on_release" if level.held and free + level.held >= amount else "never", 0, frees_at_ms
     return "later", max(frees_at_ms - now_ms, 1), frees_at_ms
 
 
