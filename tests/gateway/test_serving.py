@@ -53,6 +53,14 @@ def test_an_empty_folder_is_enough(tmp_path: Path, sim: Sim) -> None:
     assert {path.name for path in tmp_path.iterdir() if path.suffix == ".secret"} == {"bursar.db.secret"}
 
 
+def test_a_gateway_without_a_provider_says_what_is_missing(tmp_path: Path) -> None:
+    environ = {name: "" for name in os.environ if name.endswith("_API_KEY")}
+    with served(tmp_path, **environ) as gateway:
+        assert any("no provider has an API key" in line and "OPENAI_API_KEY" in line for line in gateway.said)
+        answer = chat(gateway, "gpt-4o-mini")
+        assert (answer.status, "no provider is set up yet" in answer.json["error"]["message"]) == (404, True)
+
+
 @posix
 def test_a_stop_finishes_what_is_under_way(tmp_path: Path, sim: Sim) -> None:
     write_config(tmp_path, sim)

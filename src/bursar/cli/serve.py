@@ -24,6 +24,7 @@ import click
 from bursar.cli.ending import EndedError
 from bursar.cli.options import config_option
 from bursar.cli.output import note
+from bursar.cli.serve_providers import check_not_itself, hint_of
 
 if TYPE_CHECKING:
     from bursar.gateway.opening import Opened, Sources
@@ -81,12 +82,16 @@ def _serve(sources: Sources, host: str | None, port: int | None, workers: int | 
     log_to_stderr(log_format)
     listening = _listening(host, port)
     where = _shown(listening)
+    check_not_itself(settings, host, listening.getsockname()[1])
+    hint = hint_of(settings)
     opened = sources.open()
     try:
         _check_keys(opened, sources.environ, host)
     except BaseException:
         opened.engine.close()
         raise
+    if hint:
+        note(f"bursar: {hint}")
     given = Given(sources, settings.gateway.stop_seconds, log_format)
     if workers == 1:
         _worker(given, lambda worker: _announce(where, 1)).run(listening, opened)

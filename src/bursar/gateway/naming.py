@@ -107,6 +107,8 @@ def unlisted(settings: Settings, prices: PriceBook, model: str) -> Problem:
     provider = _provider_of(settings, model)
     if provider in known_rows() and not _usable(settings, provider):
         return Problem(404, "model_not_found", f"{_shown(model)}: the provider {provider} is not configured here")
+    if not any(given.has_key and (given.needs_key or given.in_file) for given in settings.providers.values()):
+        return Problem(404, "model_not_found", f"there is no model {_shown(model)} here: no provider is set up yet")
     close = nearest(model, [one.id for one in offers(settings, prices)])
     hint = f"did you mean {close}? " if close else ""
     return Problem(404, "model_not_found", f"there is no model {_shown(model)} here; {hint}GET /v1/models lists them")
