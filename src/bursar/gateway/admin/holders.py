@@ -23,6 +23,7 @@ from bursar.gateway.admin.quotas import (
     limits_of,
     quota_shown,
     read_books,
+    read_quota,
     smith,
 )
 from bursar.gateway.admin.reading import at_cursor, cursor_of
@@ -157,7 +158,7 @@ def _shown(ask: Ask, holder: Holder, name: str, keys: list[CallerKey], books: Bo
     return HolderShown(
         name,
         sorted(key.name for key in keys if _holder_of(key, holder) == name),
-        quota_shown(ask, books or read_books(ask), holder, name),
+        quota_shown(ask, books or read_quota(ask, holder, name), holder, name),
         (team.organisation or None) if team else None,
         instant_or_none(team.created_ms) if team else None,
     )

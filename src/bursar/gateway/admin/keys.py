@@ -22,6 +22,7 @@ from bursar.gateway.admin.quotas import (
     limits_of,
     quota_shown,
     read_books,
+    read_quota,
     smith,
 )
 from bursar.gateway.admin.reading import at_cursor, cursor_of, moment_ms
@@ -221,7 +222,7 @@ def key_shown(ask: Ask, key: CallerKey, books: Books | None = None) -> KeyShown:
         instant_or_none(key.expires_ms),
         instant_or_none(key.revoked_ms),
         instant_or_none(max(older, default=None)),
-        quota_shown(ask, books or read_books(ask), "key", key.name),
+        quota_shown(ask, books or read_quota(ask, "key", key.name), "key", key.name),
     )
 
 

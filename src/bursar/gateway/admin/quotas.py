@@ -73,6 +73,13 @@ def read_books(ask: Ask) -> Books:
     return Books({one.name: one for one in ask.store.allowances()}, by_allowance(ask.store.balances(ask.now_ms)))
 
 
+def read_quota(ask: Ask, holder: Holder, name: str) -> Books:
+    """Those that one holder can have of its own."""
+    names = {quota_name(holder, name, meter) for meter in METERS}
+    known = {one.name: one for one in ask.store.allowances() if one.name in names}
+    return Books(known, by_allowance(ask.store.balances(ask.now_ms, names=list(known))) if known else {})
+
+
 def quota_shown(ask: Ask, books: Books, holder: Holder, name: str) -> Quota:
     """What a holder may spend and use, and where that stands."""
     budget, limits = None, []
