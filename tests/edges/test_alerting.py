@@ -230,6 +230,7 @@ def test_a_breaker_alerts_when_it_opens_and_not_with_every_probe() -> None:
     assert office.see(to("open")) == [], "another process met the same failure"
     assert office.see(to("closed"), to("open"), process=process) == [], "too soon to be news"
     office.clock.pass_ms(DAY_MS)
+    assert office.see(to("half_open"), to("open"), process=process) == [], "it never closed"
     assert len(office.see(to("closed"), to("open"), process=process)) == 1
 
 
@@ -306,6 +307,15 @@ def test_a_call_that_passes_nothing_starts_nothing() -> None:
         process(ended(balance(percent), balance(percent, "all", "x")))
     assert process._thread is None
     assert not [thread for thread in threading.enumerate() if thread.name == alerting.THREAD]
+
+
+def test_refusal_after_refusal_starts_nothing() -> None:
+    process = Office().open()
+    process(refusal())
+    rest(process)
+    for _ in range(50):
+        process(refusal())
+        assert process._thread is None
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

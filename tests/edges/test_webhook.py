@@ -203,6 +203,19 @@ def test_a_secret_that_cannot_be_had_is_told_by_its_key(
     assert "alert alert_1 was not delivered: alerts.webhook: the file" in caplog.text
 
 
+def test_what_nobody_foresaw_is_told_without_its_words(
+    owner: Hook, posting: Callable[..., Webhook], caplog: pytest.LogCaptureFixture
+) -> None:
+    def opening() -> Any:
+        raise RuntimeError(f"{owner.url}/services/{CANARY}")
+
+    webhook = posting(opening=opening)
+    webhook(alert())
+    rest(webhook)
+    assert "was not delivered: RuntimeError" in caplog.text
+    assert CANARY not in caplog.text
+
+
 def test_the_address_is_in_no_line_of_the_log(
     owner: Hook, posting: Callable[..., Webhook], caplog: pytest.LogCaptureFixture
 ) -> None:
