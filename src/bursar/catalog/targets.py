@@ -55,14 +55,18 @@ def target_of(
     settings: Routed,
     request: Request,
     price: Callable[[str], PriceCard | None] | None = None,
+    *,
+    imposes: bool = False,
 ) -> Target:
     """How a request is encoded for a provider, with the models that it may serve instead of the one asked.
 
     `fallback_models` go to OpenRouter as `models`, the asked one first, and `provider_preferences` as `provider`. What
     the caller's own body says of either stands. `enable_fallbacks: false` sends no models. price: of a model of this
-    provider, for `limit_route_price`, which asks OpenRouter for no route dearer than the bound was made with.
+    provider, for `limit_route_price`, which asks OpenRouter for no route dearer than the bound was made with. imposes:
+    the preferences are somebody else's than the body, and what they say stands; the body may say what they do not.
     """
     extra: dict[str, Any] = {}
+    imposed: dict[str, Any] = {}
     reaches: tuple[str, ...] = ()
     if row.fallbacks:
         if settings.enable_fallbacks and settings.fallback_models and request.dialect != _EMBEDDINGS:
@@ -75,8 +79,8 @@ def target_of(
             if most:
                 preferences["max_price"] = most | preferences.get("max_price", {})
         if preferences:
-            extra["provider"] = preferences
-    return Target(model, row.limit_field, row.usage_field, extra, reaches)
+            (imposed if imposes else extra)["provider"] = preferences
+    return Target(model, row.limit_field, row.usage_field, extra, imposed, reaches)
 
 
 def _most(cards: Iterable[PriceCard | None]) -> dict[str, str]:

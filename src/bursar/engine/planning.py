@@ -114,7 +114,9 @@ class Planner:
         request, joint = going_on(dialect, request, candidate.row, candidate.settings, draft.model, said)
         prices = self._tariff(candidate, asking.begun_ms // MINUTE_MS)
         if candidate.row.fallbacks:
-            target = target_of(candidate.row, draft.model, candidate.settings, request, prices)
+            # The configuration is not that of who asks with a key: its preferences are not theirs to undo.
+            imposes = asked.key is not None
+            target = target_of(candidate.row, draft.model, candidate.settings, request, prices, imposes=imposes)
         caps = self._caps(candidate, asked, charged_nano_usd)
         bounded = self._bound(draft, request, target.reaches, prices, caps)
         start_ms = self._clock()  # from here on the call waits for others, not for our own look into the price list

@@ -123,13 +123,15 @@ class Target(Struct, frozen=True, gc=False):
 
     limit_field: the key that carries the output limit. usage_field: how usage is asked for in streams
     ("stream_options" or "" where it comes by itself). extra: top-level keys to set where the caller set none (fallback
-    models, preferences). reaches: the models among them that may be served instead; for the bound, not encoded.
+    models, preferences). imposed: keys to set within top-level objects, whatever the caller set there. reaches: the
+    models among them that may be served instead; for the bound, not encoded.
     """
 
     model: str
     limit_field: str = "max_tokens"
     usage_field: Literal["stream_options", ""] = "stream_options"
     extra: Mapping[str, object] = {}
+    imposed: Mapping[str, Mapping[str, object]] = {}
     reaches: tuple[str, ...] = ()
 
 
