@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import socket
+import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -133,6 +136,27 @@ def test_who_waits_and_leaves_is_forgotten(gateway: Running, sim: Sim) -> None:
     assert ask(gateway, "forgotten").status == 409
 
 
+def test_how_a_call_ends_whose_caller_has_gone_is_told_to_no_log(
+    gateway: Running, sim: Sim, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = request(CHAT, "idempotency-key: unheard")
+    assert ask_bytes(gateway, body).startswith(b"HTTP/1.1 200")
+    until_idle(gateway)
+    state, patience = gateway.worker.gateway.state, threading.Event()
+    with contextlib.closing(sqlite3.connect(gateway.folder / "books.db", isolation_level=None)) as books:
+        books.execute("BEGIN IMMEDIATE")  # what is known of the call cannot be read until this ends
+        with socket.create_connection(gateway.address, timeout=30) as connection:
+            connection.sendall(body)
+            while state.under_way < 2:
+                patience.wait(0.01)
+        while state.under_way > 1:
+            patience.wait(0.01)
+        books.execute("ROLLBACK")
+    until_idle(gateway)
+    gc.collect()
+    assert caplog.text == ""
+
+
 def test_a_row_that_a_dead_worker_left_blocks_nobody(gateway: Running, sim: Sim) -> None:
     replays, clock = gateway.engine.store.replays, gateway.engine.clock
     body = json.dumps(CHAT).encode()
@@ -154,6 +178,12 @@ def test_a_key_that_is_none_is_refused(gateway: Running, sim: Sim, name: str) ->
     answer = ask(gateway, name)
     assert (answer.status, answer.json["error"]["code"]) == (400, "invalid_idempotency_key")
     assert sim.entries() == []
+
+
+def ask_bytes(gateway: Running, data: bytes) -> bytes:
+    with socket.create_connection(gateway.address, timeout=30) as connection:
+        connection.sendall(data)
+        return connection.recv(65_536)
 
 
 def until_sent(sim: Sim, before: int) -> None:
