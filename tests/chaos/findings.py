@@ -75,7 +75,10 @@ def find(folder: Path, observed: Observed) -> Findings:
         ("uncertain rows are below the bill", agreed.below),
         ("billed requests are not in the books", agreed.unknown),
         ("acknowledged charges are lost", lost),
-        ("orphans are not charged at their bound", [one.attempt_id for one in orphans if not _at_bound(one)]),
+        (
+            "orphans are neither charged at their bound nor by the record",
+            [one.attempt_id for one in orphans if not (one.attempt_id in corrected or _at_bound(one))],
+        ),
     ):
         if attempt_ids:
             wrong.append(f"{len(attempt_ids)} {name}: {', '.join(attempt_ids[:5])}")
