@@ -57,3 +57,9 @@ def test_a_gateway_that_would_ask_itself_is_not_started(url: str, host: str) -> 
 )
 def test_other_servers_are_no_loop(url: str) -> None:
     check_not_itself(at(url), "127.0.0.1", 8000)
+
+
+def test_a_server_that_nobody_named_is_no_loop() -> None:
+    settings = settings_of(OPENAI_API_KEY="k")
+    ollama = settings.providers["ollama"]
+    check_not_itself(settings, "127.0.0.1", int(ollama.base_url.split(":")[2].partition("/")[0]))

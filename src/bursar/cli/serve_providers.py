@@ -6,11 +6,12 @@ where the gateway is started again, sooner or later: it would ask itself, and ea
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from bursar.cli.ending import EndedError
-from bursar.config import Settings
+from bursar.config import ProviderSettings, Settings
 
 _PORTS = {"http": 80, "https": 443}
 # Where a gateway that listens everywhere can be asked on its own machine.
@@ -18,21 +19,17 @@ _EVERYWHERE = frozenset({"0.0.0.0", "::"})
 
 
 def hint_of(settings: Settings) -> str:
-    """What to say where no call can be answered; "" where some can.
-
-    A server on this machine that needs no key, and that nobody named, is no provider that somebody meant.
-    """
-    given = settings.providers.values()
-    if any(one.has_key and (one.needs_key or one.in_file or one.name == settings.active) for one in given):
+    """What to say where no call can be answered; "" where some can."""
+    if any(_meant(settings)):
         return ""
-    wanted = [one.key_variable for one in given if one.in_file and one.key_variable]
+    wanted = [one.key_variable for one in settings.providers.values() if one.in_file and one.key_variable]
     variables = " or ".join(wanted) or "OPENAI_API_KEY, ANTHROPIC_API_KEY or another provider's"
     return f"no provider has an API key, so that no call can be answered: set {variables}, and start again"
 
 
 def check_not_itself(settings: Settings, host: str, port: int) -> None:
     """Refuse a provider that is this gateway. host, port: where it listens. Raises EndedError."""
-    for provider in settings.providers.values():
+    for provider in _meant(settings):
         parts = urlsplit(provider.base_url)
         if not parts.hostname or (parts.port or _PORTS.get(parts.scheme)) != port:
             continue
@@ -43,6 +40,13 @@ def check_not_itself(settings: Settings, host: str, port: int) -> None:
                 f"here, or set llm.providers.{provider.name}.base_url",
                 code="asks_itself",
             )
+
+
+def _meant(settings: Settings) -> Iterator[ProviderSettings]:
+    """Providers that can be asked, but for a server on this machine that needs no key and that nobody named."""
+    for one in settings.providers.values():
+        if one.has_key and (one.needs_key or one.in_file or one.name == settings.active):
+            yield one
 
 
 def _same(name: str, host: str) -> bool:
