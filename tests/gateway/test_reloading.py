@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bursar.errors import StoreUnavailableError
+from bursar.errors import ConfigError, StoreUnavailableError
 from bursar.gateway.app import Gateway
 from bursar.gateway.opening import Opened, Sources
 from bursar.gateway.state import State
@@ -39,3 +39,21 @@ async def test_a_stop_waits_for_what_a_reload_opens_and_closes_it(tmp_path: Path
     with pytest.raises(StoreUnavailableError, match="stopping"):
         await gateway.reload()
     assert len(opened) == 1
+
+
+@pytest.mark.parametrize("books", ["books.db", "memory:"])
+async def test_a_reload_never_leaves_the_books(tmp_path: Path, sim: Sim, books: str) -> None:
+    sources = Sources(write_config(tmp_path, sim, {"books": books}), environ={"BURSAR_SECRET": SECRET})
+    gateway = Gateway(State(await asyncio.to_thread(sources.open)), sources.open)
+    engine = gateway.state.engine
+    write_config(tmp_path, sim, {"books": books if books == "memory:" else "others.db"})
+    with pytest.raises(ConfigError, match="restart"):
+        await gateway.reload()
+    assert gateway.state.engine is engine
+    await gateway.close()
+    assert _owned(tmp_path) == [], "an engine was left open"
+
+
+def _owned(folder: Path) -> list[str]:
+    """Books in a folder that somebody has open."""
+    return [path.name for path in folder.glob("*-owners") if any(path.iterdir())]

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from bursar.errors import BursarError, StoreUnavailableError
+from bursar.errors import BursarError, ConfigError, StoreUnavailableError
 from bursar.gateway.admin.table import admin_entries
 from bursar.gateway.auth import NotAllowedError
 from bursar.gateway.calls import calls_in
@@ -24,6 +24,7 @@ from bursar.gateway.metrics import metrics
 from bursar.gateway.models import VERSION, list_models, show_model
 from bursar.gateway.problems import Problem
 from bursar.gateway.refusals import refused
+from bursar.gateway.secret import MEMORY
 from bursar.gateway.state import State
 from bursar.gateway.table import Entry, Table
 from bursar.rules.keys import allows
@@ -62,12 +63,19 @@ class Gateway:
     async def reload(self) -> None:
         """Read the configuration again: new requests find the new one, those under way keep theirs to their end.
 
+        The books stay: others would know no key, and nothing of what was spent.
         Raises ConfigError or StoreUnavailableError; nothing has changed then.
         """
         async with self._reloading:
             if self.stopping:
                 raise StoreUnavailableError("the gateway is stopping")
+            books = self.state.settings.books
+            if books == MEMORY:
+                raise ConfigError("books in memory end with a reload, and with them keys and what was spent: restart")
             opened = await asyncio.to_thread(self._open)
+            if opened.engine.settings.books != books:
+                await asyncio.to_thread(opened.engine.close)
+                raise ConfigError(f"keys and what was spent are in {books}: other books take a restart", key="books")
             old, self.state = self.state, State(opened)
             self.metering.watch(self.state)
             retired = asyncio.get_running_loop().create_task(old.retire())
