@@ -44,14 +44,18 @@ FAULTS = (
     "status:500,provider=groq,probability=0.25",
 )
 # A phase is over when so long nothing more was spent, or so little is left.
-STILL_SECONDS = 1.5
+STILL_SECONDS = 5.0
 UNSPENT_SHARE = 0.002
 STOP_SECONDS_MAX = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Chaos:
-    """What to do: kills in all, processes at a time, nano-USD more in each phase, seconds between kills on average."""
+    """What to do: kills in all, processes at a time, nano-USD more in each phase, seconds between kills on average.
+
+    apart_nano_usd: so much is spent between two kills at least. On a busy machine time alone would kill processes that
+    have only just begun, and nothing would come of any.
+    """
 
     kills: int
     processes: int
@@ -59,6 +63,7 @@ class Chaos:
     seed: int
     pause_seconds: float
     seconds_max: float
+    apart_nano_usd: int = 0
 
 
 @dataclass(slots=True)
@@ -212,8 +217,10 @@ def watching(books: Path, sim_url: str, observed: Observed) -> Iterator[Watcher]
 
 def _phase(chaos: Chaos, observed: Observed, crew: Crew, watcher: Watcher, place: Place, chance: random.Random) -> None:
     """Kill at random moments until nothing is left to spend, then let the rest end by themselves."""
+    watcher.look()
     now = time.monotonic()
     kill_at, still_at, spent = now + _pause(chaos, chance), now + STILL_SECONDS, -1
+    ripe_nano_usd = watcher.spent_nano_usd + chaos.apart_nano_usd
     while now < still_at:
         watcher.look()
         now = time.monotonic()
@@ -221,11 +228,11 @@ def _phase(chaos: Chaos, observed: Observed, crew: Crew, watcher: Watcher, place
             spent, still_at = watcher.spent_nano_usd, now + STILL_SECONDS
         if watcher.unspent_nano_usd < UNSPENT_SHARE * chaos.budget_nano_usd:
             break
-        if now >= kill_at and observed.kills < chaos.kills:
+        if now >= kill_at and spent >= ripe_nano_usd and observed.kills < chaos.kills:
             if not crew.kill_one():
                 observed.wrong.append("a worker ended by itself")
             observed.kills += 1
-            kill_at = now + _pause(chaos, chance)
+            kill_at, ripe_nano_usd = now + _pause(chaos, chance), spent + chaos.apart_nano_usd
         time.sleep(SAMPLE_SECONDS)
     place.stop.touch()
     codes = crew.wait()
@@ -270,10 +277,12 @@ def count_naively(chaos: Chaos, folder: Path) -> Counted:
             return context.Process(target=count, args=arguments, daemon=True)  # type: ignore[no-any-return]
 
         crew = Crew(chaos.processes, chance, start)
-        ends_at = time.monotonic() + chaos.seconds_max
+        ends_at, ripe_nano_usd = time.monotonic() + chaos.seconds_max, chaos.apart_nano_usd
         while total.nano_usd < chaos.budget_nano_usd and time.monotonic() < ends_at:
             time.sleep(_pause(chaos, chance))
-            kills += crew.kill_one()
+            if total.nano_usd >= ripe_nano_usd:
+                kills += crew.kill_one()
+                ripe_nano_usd = total.nano_usd + chaos.apart_nano_usd
         crew.wait()
         counted = total.nano_usd
     total.close()

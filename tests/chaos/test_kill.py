@@ -12,7 +12,15 @@ from bursar.sim.record import read_record
 from tests.chaos.findings import Findings, find
 from tests.chaos.harness import Chaos, Counted, Observed, count_naively, govern
 
-CHAOS = Chaos(kills=20, processes=6, budget_nano_usd=60_000_000, seed=4, pause_seconds=0.1, seconds_max=50)
+CHAOS = Chaos(
+    kills=20,
+    processes=6,
+    budget_nano_usd=60_000_000,
+    seed=4,
+    pause_seconds=0.1,
+    seconds_max=100,
+    apart_nano_usd=4_000_000,
+)
 
 
 @pytest.fixture(scope="module")
