@@ -19,7 +19,7 @@ def shared_sim() -> Iterator[Sim]:
 @pytest.fixture
 def sim(shared_sim: Sim) -> Sim:
     """A simulator that has recorded nothing yet and fails at nothing."""
-    shared_sim.desk.reset()
+    shared_sim.reset()
     return shared_sim
 
 

@@ -12,7 +12,7 @@ from tests.gateway.running import Running
 _numbers = itertools.count()
 
 
-def key_of(gateway: Running, name: str = "", *, usd: float | None = None, per: Any = "day", **wanted: Any) -> str:
+def key_of(gateway: Running, name: str = "", *, usd: float | None = None, per: Any = "total", **wanted: Any) -> str:
     """The text of a new key. usd: its budget. The other arguments are those of `Wanted`."""
     budget = None if usd is None else Budget(round(usd * 10**9), per)
     state = gateway.worker.gateway.state

@@ -113,12 +113,16 @@ def test_requests_in_one_breath_are_answered_in_order(gateway: Running, sim: Sim
 
 def test_whoever_leaves_is_noticed_at_once_and_what_was_sent_is_paid_for(gateway: Running, sim: Sim) -> None:
     before = sim.desk.opened
-    with sim.faults("stall:1"), connected(gateway) as connection:
-        connection.sendall(request(CHAT))
-        patience = threading.Event()
-        while sim.desk.opened == before:
+    drain, patience = gateway.worker.gateway.state.drain, threading.Event()
+    with sim.faults("stall:60"):
+        with connected(gateway) as connection:
+            connection.sendall(request(CHAT))
+            while sim.desk.opened == before:
+                patience.wait(0.01)
+        while not drain:
             patience.wait(0.01)
-    until_idle(gateway)
+        sim.release()
+        until_idle(gateway)
     fact = gateway.engine.store.attempts(limit=1)[0]
     assert fact.ending == "aborted"
     assert fact.certain
