@@ -32,7 +32,7 @@ KILLED = """
 import os, signal, sys
 import bursar
 
-llm = bursar.Client("bursar.yaml", budget_usd=5)
+llm = bursar.Client("bursar.yaml", budget_usd=5, per="total")
 open_streams = []
 for number in range(3):
     stream = llm.stream(f"{number} [[fault=stall:60,after_chunks=4]]", model=sys.argv[1], max_tokens=300)
@@ -124,7 +124,7 @@ def test_a_killed_process_owes_what_its_provider_says(bursar: Bursar, sim: Sim, 
 
 def test_what_was_cut_lost_or_came_late_is_settled_to_the_nano_dollar(bursar: Bursar, sim: Sim, folder: Path) -> None:
     faults = ("truncate:3", "drop:4", "missing_usage", "malformed_json", "no_done", "error_in_stream:3", "absurd_usage")
-    with package.Client("bursar.yaml", budget_usd=5) as llm:
+    with package.Client("bursar.yaml", budget_usd=5, per="total") as llm:
         leave_records_alone(llm)
         for number, fault in enumerate(faults):
             try:
@@ -153,7 +153,7 @@ def reconciled_once(bursar: Bursar) -> Any:
 def test_with_ones_own_key_the_makers_bill_is_owed_too(bursar: Bursar, sim: Sim, folder: Path) -> None:
     settings = sim.config(openrouter={"api_key": "sk-sim-byok-1"})
     (folder / "bursar.yaml").write_text(yaml.safe_dump(settings))
-    with package.Client("bursar.yaml", budget_usd=5) as llm:
+    with package.Client("bursar.yaml", budget_usd=5, per="total") as llm:
         leave_records_alone(llm)
         llm.chat("whole", model=MODEL, max_tokens=90)
         with llm.stream("cut [[fault=truncate:3]]", model=MODEL, max_tokens=100) as stream, pytest.raises(BursarError):
@@ -165,7 +165,7 @@ def test_with_ones_own_key_the_makers_bill_is_owed_too(bursar: Bursar, sim: Sim,
 
 
 def test_openais_exports_say_what_the_books_say(bursar: Bursar, sim: Sim, folder: Path) -> None:
-    with package.Client("bursar.yaml", budget_usd=5) as llm:
+    with package.Client("bursar.yaml", budget_usd=5, per="total") as llm:
         for number in range(5):
             model = ("openai/gpt-4o-mini", "openai/gpt-4o")[number % 2]
             llm.chat(f"[[cached={number * 7}]] [[reasoning={number}]] hello", model=model, max_tokens=40 + number)
@@ -175,7 +175,7 @@ def test_openais_exports_say_what_the_books_say(bursar: Bursar, sim: Sim, folder
         llm.embed(["a", "b"], model="openai/text-embedding-3-small")
     assert agrees(bursar, saved(sim, folder, "openai-costs?group_by=line_item"), "openai")
     assert agrees(bursar, saved(sim, folder, "openai-costs"), "openai")
-    with package.Client("bursar.yaml", budget_usd=5) as llm:
+    with package.Client("bursar.yaml", budget_usd=5, per="total") as llm:
         with llm.stream("cut [[fault=truncate:3]]", model="openai/gpt-4o", max_tokens=50) as stream:
             with pytest.raises(BursarError):
                 list(stream)
@@ -187,7 +187,7 @@ def test_openais_exports_say_what_the_books_say(bursar: Bursar, sim: Sim, folder
 
 
 def test_a_plain_table_of_any_provider(bursar: Bursar, sim: Sim, folder: Path) -> None:
-    with package.Client("bursar.yaml", budget_usd=5) as llm:
+    with package.Client("bursar.yaml", budget_usd=5, per="total") as llm:
         for number in range(3):
             llm.chat(f"{number}", model="groq/llama-3.1-8b-instant", max_tokens=40)
     file = saved(sim, folder, "csv?provider=groq")

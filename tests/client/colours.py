@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from bursar import AsyncClient, Client, Quote, Reply, Vectors
@@ -128,13 +128,27 @@ def _read(client: Client, messages: Any, options: Any, seen: Streamed, leave_aft
     return seen
 
 
+@contextlib.contextmanager
+def standing_still(engine: Any) -> Iterator[None]:
+    """The clock of the books stands: nothing refills and no day ends, however busy the machine is."""
+    clock, now_ms = engine.clock, engine.clock()
+    engine.clock = engine.teller._clock = lambda: now_ms
+    try:
+        yield
+    finally:
+        engine.clock = engine.teller._clock = clock
+
+
 @contextlib.asynccontextmanager
-async def opened(colour: str, config: Any = None, **options: Any) -> AsyncIterator[Teller]:
-    """A client of a colour, closed at the end."""
+async def opened(colour: str, config: Any = None, *, still: bool = False, **options: Any) -> AsyncIterator[Teller]:
+    """A client of a colour, closed at the end. Its budget is one for all time, unless the clock of its books stands."""
     options.setdefault("books", "memory:")
+    if "budget_usd" in options and not still:
+        options.setdefault("per", "total")
     teller = Teller((AsyncClient if colour == "async" else Client)(config, **options))
     try:
-        yield teller
+        with standing_still(teller.client._engine) if still else contextlib.nullcontext():
+            yield teller
     finally:
         await teller.close()
 

@@ -91,7 +91,7 @@ async def test_a_client_that_closes_asks_once_more(sim: Sim, colour: str, tmp_pa
 
 
 async def test_who_is_cancelled_leaves_too(sim: Sim) -> None:
-    async with bursar.AsyncClient(sim.config(openrouter=HANGS), budget_usd=5, books="memory:") as client:
+    async with bursar.AsyncClient(sim.config(openrouter=HANGS), budget_usd=5, per="total", books="memory:") as client:
         llm = Teller(client)
         soon(llm)
         shown = asyncio.Event()

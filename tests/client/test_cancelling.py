@@ -90,7 +90,7 @@ async def test_a_call_may_be_cancelled_at_any_step(ask: Ask, again: bool) -> Non
     with no_complaints():
         async with running(SimConfig()) as here:
             sim = Sim(here.url, here.desk, asyncio.get_running_loop())
-            async with bursar.AsyncClient(sim.config(), budget_usd=50, books="memory:") as llm:
+            async with bursar.AsyncClient(sim.config(), budget_usd=50, per="total", books="memory:") as llm:
                 await ask(llm)
                 before = asyncio.all_tasks()
                 cancelled = 0
@@ -120,7 +120,7 @@ async def test_a_call_may_be_cancelled_at_any_step(ask: Ask, again: bool) -> Non
 
 async def test_a_cancelled_caller_leaves_at_once_and_what_was_sent_is_read_on(sim: Sim) -> None:
     with sim.faults("stall:60,after_chunks=1"):
-        async with bursar.AsyncClient(sim.config(), budget_usd=5, books="memory:") as llm:
+        async with bursar.AsyncClient(sim.config(), budget_usd=5, per="total", books="memory:") as llm:
             asked = sim.desk.opened
             task = asyncio.create_task(ask_chat(llm))
             await until(lambda: sim.desk.opened > asked)
@@ -137,7 +137,7 @@ async def test_a_cancelled_caller_leaves_at_once_and_what_was_sent_is_read_on(si
 
 async def test_closing_a_client_cuts_what_stalls_and_ends_every_hold(sim: Sim) -> None:
     with sim.faults("stall:60,after_chunks=1"):
-        llm = bursar.AsyncClient(sim.config(), budget_usd=5, books="memory:")
+        llm = bursar.AsyncClient(sim.config(), budget_usd=5, per="total", books="memory:")
         engine = llm._engine
         tasks = [asyncio.create_task(ask(llm)) for ask in (ask_chat, ask_stream, ask_chat)]
         await until(lambda: llm.pools() and llm.pools()["openai"].opened == 3)
@@ -161,7 +161,7 @@ def test_an_event_loop_that_ends_under_its_calls_forgets_no_hold(sim: Sim, ask: 
     clients: list[bursar.AsyncClient] = []
 
     async def main(count: int) -> None:
-        llm = bursar.AsyncClient(sim.config(), budget_usd=50, books="memory:")
+        llm = bursar.AsyncClient(sim.config(), budget_usd=50, per="total", books="memory:")
         clients.append(llm)
         await llm.chat("warm", model="openai/gpt-4o-mini", max_tokens=5)
         for _ in range(3):
@@ -190,7 +190,7 @@ def test_an_event_loop_that_ends_under_its_calls_forgets_no_hold(sim: Sim, ask: 
 
 async def test_a_client_that_is_forgotten_closes_its_connections_and_its_books(sim: Sim) -> None:
     async def use() -> bursar.Reply:
-        llm = bursar.AsyncClient(sim.config(), budget_usd=5, books="memory:")
+        llm = bursar.AsyncClient(sim.config(), budget_usd=5, per="total", books="memory:")
         books.append(llm._engine.store)
         async with llm.stream("[[tokens=9000]]", model="openai/gpt-4o-mini") as stream:
             async for _ in stream:
@@ -210,7 +210,7 @@ async def test_a_client_that_is_forgotten_closes_its_connections_and_its_books(s
 
 def test_a_blocking_client_that_is_forgotten_closes_its_books(sim: Sim) -> None:
     def use() -> Any:
-        llm = bursar.Client(sim.config(), budget_usd=5, books="memory:")
+        llm = bursar.Client(sim.config(), budget_usd=5, per="total", books="memory:")
         llm.chat("hi", model="openai/gpt-4o-mini")
         return llm._engine.store
 

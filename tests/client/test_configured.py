@@ -18,7 +18,7 @@ MESSAGES_REPLY = (
 
 
 def chatting(server: RawServer, model: str, config: dict[str, Any], **asked: Any) -> bursar.Reply:
-    with bursar.Client(config, books="memory:", budget_usd=1) as llm:
+    with bursar.Client(config, books="memory:", budget_usd=1, per="total") as llm:
         return llm.chat("Name two rivers.", model=model, max_tokens=50, **asked)
 
 
@@ -99,7 +99,7 @@ def test_openrouter_is_told_what_a_route_may_cost() -> None:
 def test_a_preference_that_is_not_known_is_sent_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     with raw_server() as server, caplog.at_level(logging.WARNING, "bursar"):
         config = configured(server, "openrouter", provider_preferences={"zdr": True, "sorted": "price"})
-        with bursar.Client(config, books="memory:", budget_usd=1) as llm:
+        with bursar.Client(config, books="memory:", budget_usd=1, per="total") as llm:
             for _ in range(2):
                 llm.chat("Hi", model="openrouter/openai/gpt-4o-mini", max_tokens=5)
         assert [one.json["provider"] for one in server.received] == [{"zdr": True, "sorted": "price"}] * 2

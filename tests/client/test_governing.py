@@ -46,7 +46,7 @@ async def test_held_money_is_waited_for(sim: Sim, colour: str) -> None:
 
 
 async def test_spent_money_is_refused_at_once(sim: Sim, colour: str) -> None:
-    async with opened(colour, sim.config(), budget_usd="0.0001") as llm:
+    async with opened(colour, sim.config(), budget_usd="0.0001", still=True) as llm:
         await llm.chat("[[tokens=80]]", max_tokens=90)
         began = time.monotonic()
         with pytest.raises(bursar.BudgetExceededError) as raised:
@@ -158,7 +158,7 @@ async def test_every_kind_of_budget_binds_the_calls_of_its_scope(sim: Sim, colou
             "rolling": {"usd": 1, "per": "hour", "rolling": True},
         },
     }
-    async with opened(colour, config, tags={"team": "default"}) as llm:
+    async with opened(colour, config, tags={"team": "default"}, still=True) as llm:
         first = await llm.chat("hi", user="ann")
         second = await llm.chat("hi", user="bob", tags={"team": "search"})
         third = await llm.chat("hi", model="groq/llama-3.1-8b-instant")
@@ -182,7 +182,10 @@ async def test_every_kind_of_budget_binds_the_calls_of_its_scope(sim: Sim, colou
 
 
 async def test_each_user_has_an_own_budget(sim: Sim, colour: str) -> None:
-    config = {**sim.config(), "budgets": {"users": {"usd": 0.0001, "per": "day", "each": "user", "missing": "refuse"}}}
+    config = {
+        **sim.config(),
+        "budgets": {"users": {"usd": 0.0001, "per": "total", "each": "user", "missing": "refuse"}},
+    }
     async with opened(colour, config) as llm:
         await llm.chat("[[tokens=80]]", max_tokens=90, user="ann")
         with pytest.raises(bursar.BudgetExceededError, match="user=ann"):
@@ -233,7 +236,7 @@ async def test_observing_counts_everything_and_refuses_nothing(sim: Sim, colour:
     config = {
         **sim.config(openai={"max_cost_per_request": 0.0000001}),
         "mode": "observe",
-        "budgets": {"tiny": {"usd": 0.000001, "per": "day"}},
+        "budgets": {"tiny": {"usd": 0.000001, "per": "total"}},
         "limits": {"few": {"requests": 1, "per": "minute"}},
     }
     async with opened(colour, config) as llm:
@@ -249,7 +252,7 @@ async def test_observing_counts_everything_and_refuses_nothing(sim: Sim, colour:
 
 
 async def test_a_budget_that_only_observes_imposes_no_limit(sim: Sim, colour: str) -> None:
-    config = {**sim.config(), "budgets": {"tiny": {"usd": 0.000001, "per": "day", "mode": "observe"}}}
+    config = {**sim.config(), "budgets": {"tiny": {"usd": 0.000001, "per": "total", "mode": "observe"}}}
     async with opened(colour, config) as llm:
         reply = await llm.chat("hi")
         assert sim.entries(reply.call_id)[0].output_limit is None

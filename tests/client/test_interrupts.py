@@ -68,7 +68,7 @@ class Interrupts:
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # a body that is dropped says so, and is closed
 @pytest.mark.parametrize(("ask", "stride"), [(ask_chat, 1), (ask_stream, 4)])
 def test_an_interrupt_at_any_line_leaves_no_hold(sim: Sim, ask: Ask, stride: int) -> None:
-    with bursar.Client(sim.config(), budget_usd=50, books="memory:") as llm:
+    with bursar.Client(sim.config(), budget_usd=50, per="total", books="memory:") as llm:
         ask(llm)
         line = 1
         kept: BaseException | None = None
@@ -107,7 +107,7 @@ warnings.simplefilter("ignore")
 url, books = sys.argv[1:]
 config = {"llm": {"providers": {"openai": {"base_url": url + "/openai/v1", "api_key": "sk-sim-x"}}}}
 interrupted = 0
-with bursar.Client(config, budget_usd=50, books=books) as llm:
+with bursar.Client(config, budget_usd=50, per="total", books=books) as llm:
     ask_chat(llm)
     for number in range(120):
         timer = threading.Timer(number % 60 / 5_000, os.kill, (os.getpid(), signal.SIGINT))
@@ -129,7 +129,7 @@ def test_real_signals_at_any_time_lose_no_money(sim: Sim, tmp_path: Path) -> Non
     program = subprocess.run(command, check=False, cwd=root, capture_output=True, text=True, timeout=60)
     assert program.returncode == 0, program.stderr
     assert int(program.stdout.split()[-1]) > 20, "most were interrupted"
-    with bursar.Client(sim.config(), budget_usd=50, books=books) as llm:
+    with bursar.Client(sim.config(), budget_usd=50, per="total", books=books) as llm:
         (balance,) = llm.budgets()
         assert balance.held == 0
         facts = {fact.attempt_id: fact for fact in llm._engine.store.attempts(limit=10_000)}

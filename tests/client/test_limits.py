@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from bursar.call.events import Event, LimitBeyondProvider
 from bursar.errors import LimitExceededError, ProviderRateLimitError
 from bursar.sim.config import SimConfig
 from bursar.sim.limits import RateLimit
-from tests.client.colours import Teller, opened
+from tests.client.colours import Teller, opened, standing_still
 from tests.client.simulator import KEY, Sim, simulating
 
 # Input of about 30 tokens, output of exactly 40; at OpenAI the whole output limit of 50 counts.
@@ -30,21 +29,9 @@ def books(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return "memory:" if request.param == "memory" else f"sqlite:///{tmp_path}/bursar.db"
 
 
-@contextlib.contextmanager
-def standing_still(llm: Teller) -> Iterator[None]:
-    """The clock of the books stands, so that nothing refills, however busy the machine is."""
-    engine = llm.client._engine
-    clock, now_ms = engine.clock, engine.clock()
-    engine.clock = engine.teller._clock = lambda: now_ms
-    try:
-        yield
-    finally:
-        engine.clock = engine.teller._clock = clock
-
-
 async def two(llm: Teller, sim: Sim, prompt: str = PROMPT, **options: Any) -> LimitExceededError:
     """Make two calls at once, of which one is refused, and nothing is sent for it. Ends what stalls."""
-    with standing_still(llm):
+    with standing_still(llm.client._engine):
         calls = [asyncio.create_task(llm.chat(prompt, **{**ASK, **options})) for _ in range(2)]
         await asyncio.wait(calls, return_when=asyncio.FIRST_EXCEPTION)
         sim.release()
@@ -164,7 +151,7 @@ async def test_of_several_limits_the_most_restrictive_is_told(sim: Sim, books: s
 async def test_retried_after_the_wait_it_is_served(sim: Sim, colour: str, books: str) -> None:
     config = {**sim.config(), "limits": {"mine": {"requests": 2, "per": "second"}}}
     async with opened(colour, config, books=books) as llm:
-        with standing_still(llm):
+        with standing_still(llm.client._engine):
             calls = [llm.chat(PROMPT, **ASK) for _ in range(3)]
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
         (error,) = [one for one in outcomes if isinstance(one, LimitExceededError)]
@@ -224,7 +211,7 @@ async def test_a_limit_beyond_the_providers_is_told(shared: Sim, colour: str, bo
     async with opened(colour, shared.config(openai={"requests_per_minute": 5_000}), books=books) as llm:
         told: list[Event] = []
         llm.client._engine.watch(told.append)
-        with standing_still(llm):
+        with standing_still(llm.client._engine):
             reply = await llm.chat("hi")
             assert llm.budgets()["openai.requests_per_minute"].left <= 53
         (beyond,) = [event for event in told if isinstance(event, LimitBeyondProvider)]

@@ -26,7 +26,7 @@ import bursar
 url, books = sys.argv[1:]
 config = {"llm": {"providers": {"openai": {"base_url": url + "/openai/v1", "api_key": "sk-sim-x"}}}}
 ask = {"model": "openai/gpt-4o-mini", "max_tokens": 30}
-llm = bursar.Client(config, budget_usd=5, books=books)
+llm = bursar.Client(config, budget_usd=5, per="total", books=books)
 """
 
 
@@ -37,7 +37,7 @@ def run(program: str, sim: Sim, books: Path) -> subprocess.CompletedProcess[str]
 
 def facts_in(books: Path, sim: Sim) -> list[Fact]:
     """What is in the books, when a new client has opened them; they hold nothing and are not below the bill."""
-    with bursar.Client(sim.config(), budget_usd=5, books=books) as llm:
+    with bursar.Client(sim.config(), budget_usd=5, per="total", books=books) as llm:
         (balance,) = llm.budgets()
         facts = llm._engine.store.attempts(limit=10_000)
     assert balance.held == 0
@@ -74,7 +74,7 @@ def test_a_program_that_ends_inside_a_stream_charges_it(sim: Sim, tmp_path: Path
 def test_an_async_program_that_ends_without_closing_charges_what_was_under_way(sim: Sim, tmp_path: Path) -> None:
     program = """
 async def main():
-    client = bursar.AsyncClient(config, budget_usd=5, books=books)
+    client = bursar.AsyncClient(config, budget_usd=5, per="total", books=books)
     await client.chat("hi", **ask)
     tasks = [asyncio.create_task(client.chat("[[fault=stall:5]]", **ask)) for _ in range(3)]
     while not client.pools()["openai"].seats_in_use == 3: await asyncio.sleep(0.01)
@@ -107,7 +107,7 @@ assert os.waitpid(child, 0)[1] == 0
 print("parent:", llm.chat("hi", **ask).cost, flush=True)
 child = os.fork()
 if not child:
-    own = bursar.Client(config, budget_usd=5, books=books)
+    own = bursar.Client(config, budget_usd=5, per="total", books=books)
     own.chat("hi", **ask)
     own.close()
     os._exit(0)
@@ -151,7 +151,7 @@ def test_books_that_cannot_be_used_say_so_when_they_are_opened(sim: Sim, tmp_pat
     folder.mkdir()
     for path in (corrupt, newer, folder):
         with pytest.raises((bursar.StoreUnavailableError, bursar.ConfigError)) as raised:
-            kind(sim.config(), budget_usd=5, books=path)
+            kind(sim.config(), budget_usd=5, per="total", books=path)
         assert path.name in str(raised.value)
     assert sim.entries() == []
 
@@ -315,7 +315,7 @@ def test_a_release_in_one_process_wakes_a_caller_in_another(sim: Sim, tmp_path: 
     program = """
 import bursar, sys
 config = {"llm": {"providers": {"openai": {"base_url": sys.argv[1] + "/openai/v1", "api_key": "sk-sim-x"}}}}
-llm = bursar.Client(config, budget_usd="0.00015", books=sys.argv[2])
+llm = bursar.Client(config, budget_usd="0.00015", per="total", books=sys.argv[2])
 with llm.stream("[[tokens=9]]", model="openai/gpt-4o-mini", max_tokens=130) as stream:
     next(stream)
     print("held", flush=True)
@@ -331,7 +331,7 @@ llm.close()
         assert holder.stdout is not None
         assert holder.stdin is not None
         assert holder.stdout.readline() == "held\n"
-        with bursar.Client(sim.config(), budget_usd="0.00015", books=books) as llm:
+        with bursar.Client(sim.config(), budget_usd="0.00015", per="total", books=books) as llm:
             with pytest.raises(bursar.BudgetExceededError) as raised:
                 llm.chat("hi", model="openai/gpt-4o-mini", max_tokens=130, max_wait_seconds=0)
             assert raised.value.held

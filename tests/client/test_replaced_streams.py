@@ -71,7 +71,7 @@ async def quiet(llm: bursar.AsyncClient) -> None:
 
 async def test_giving_up_on_one_delta_does_not_give_up_what_follows_a_break(sim: Sim, failing: FailingServer) -> None:
     config = config_of(sim, failing, "reset_before_output", retry_base_seconds=0.2, retry_jitter=0)
-    async with bursar.AsyncClient(config, budget_usd=5, books="memory:") as llm:
+    async with bursar.AsyncClient(config, budget_usd=5, per="total", books="memory:") as llm:
         texts: list[str] = []
         given_up = 0
         async with llm.stream("hi", model=MODEL, max_tokens=30) as stream:
@@ -89,7 +89,7 @@ async def test_giving_up_on_one_delta_does_not_give_up_what_follows_a_break(sim:
 
 
 async def test_an_end_that_is_waited_for_in_pieces_is_an_end(sim: Sim) -> None:
-    async with bursar.AsyncClient(sim.config(), budget_usd=5, books="memory:") as llm:
+    async with bursar.AsyncClient(sim.config(), budget_usd=5, per="total", books="memory:") as llm:
         async with llm.stream("hi", model=MODEL, max_tokens=30) as stream:
             while stream.reply is None:
                 task = asyncio.create_task(anext(stream))
@@ -109,7 +109,7 @@ async def test_who_leaves_before_the_break_is_not_asked_for_again(
     sim: Sim, failing: FailingServer, pulled: bool
 ) -> None:
     config = config_of(sim, failing, "reset_before_output")
-    async with bursar.AsyncClient(config, budget_usd=5, books="memory:") as llm:
+    async with bursar.AsyncClient(config, budget_usd=5, per="total", books="memory:") as llm:
         async with llm.stream("hi", model=MODEL, max_tokens=30, fallbacks=[GROQ]) as stream:
             if pulled:
                 task = asyncio.create_task(anext(stream))
@@ -126,7 +126,7 @@ async def test_who_goes_during_the_wait_before_a_retry_is_not_retried_for(
     sim: Sim, failing: FailingServer, how: str
 ) -> None:
     config = config_of(sim, failing, "reset_before_output", retry_base_seconds=8.0)
-    async with bursar.AsyncClient(config, budget_usd=5, books="memory:") as llm:
+    async with bursar.AsyncClient(config, budget_usd=5, per="total", books="memory:") as llm:
 
         async def read() -> None:
             async with llm.stream("hi", model=MODEL, max_tokens=30) as stream:
@@ -155,7 +155,7 @@ async def test_a_whole_call_that_is_cancelled_between_two_attempts_sends_no_more
     """Its first attempt was sent, so the call may be read on; its second was not, and waits for a seat."""
     config = config_of(sim, failing, "unavailable", max_retries=0)
     config["llm"]["providers"]["groq"] |= {"max_connections": 1}
-    async with bursar.AsyncClient(config, budget_usd=5, books="memory:") as llm:
+    async with bursar.AsyncClient(config, budget_usd=5, per="total", books="memory:") as llm:
         with sim.faults("stall:60,provider=groq"):
             holder = asyncio.create_task(llm.chat("hi", model=GROQ, max_tokens=5))
             await until(lambda: llm.pools() and llm.pools()["groq"].seats_in_use)
@@ -208,7 +208,7 @@ async def test_a_replaced_stream_may_be_cancelled_at_any_step(failure: str, retr
         async with running(SimConfig()) as here, failing_here() as failing:
             sim = Sim(here.url, here.desk, asyncio.get_running_loop())
             config = config_of(sim, failing, failure, **keys)
-            async with bursar.AsyncClient(config, budget_usd=50, books="memory:") as llm:
+            async with bursar.AsyncClient(config, budget_usd=50, per="total", books="memory:") as llm:
                 await read_replaced(llm)
                 before = asyncio.all_tasks()
                 cancelled = 0
@@ -261,7 +261,7 @@ def test_an_interrupt_at_any_line_of_a_retried_call_leaves_no_hold(
     sim: Sim, failing: FailingServer, ask: Any, failure: str, stride: int
 ) -> None:
     config = config_of(sim, failing, failure, retry_base_seconds=0.001, circuit_breaker_threshold=0)
-    with bursar.Client(config, budget_usd=50, books="memory:") as llm:
+    with bursar.Client(config, budget_usd=50, per="total", books="memory:") as llm:
         ask(llm)
         line = 1
         interrupted = 0
@@ -287,7 +287,7 @@ def test_an_interrupt_at_any_line_of_a_retried_call_leaves_no_hold(
 
 def test_an_interrupted_sleep_is_the_end_of_the_call(sim: Sim, failing: FailingServer) -> None:
     config = config_of(sim, failing, "unavailable", retry_base_seconds=30.0, retry_cap_seconds=30.0)
-    with bursar.Client(config, budget_usd=5, books="memory:") as llm:
+    with bursar.Client(config, budget_usd=5, per="total", books="memory:") as llm:
         main = threading.main_thread().ident or 0
         interrupt = threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT))
         interrupt.start()

@@ -116,7 +116,7 @@ async def test_usage_that_still_grows_is_not_the_price_of_a_stream_that_was_cut(
 @pytest.mark.parametrize("fault", ["truncate:2", "error_in_stream:2", "malformed_json:2"])
 async def test_a_stream_that_failed_fails_again_when_it_is_read_on(sim: Sim, fault: str) -> None:
     with sim.faults(fault):
-        async with bursar.AsyncClient(sim.config(), budget_usd=5, books="memory:") as llm:
+        async with bursar.AsyncClient(sim.config(), budget_usd=5, per="total", books="memory:") as llm:
             async with llm.stream("hi", model="openai/gpt-4o-mini") as stream:
                 with pytest.raises(bursar.ProviderError) as first:
                     async for _ in stream:
@@ -125,7 +125,7 @@ async def test_a_stream_that_failed_fails_again_when_it_is_read_on(sim: Sim, fau
                     async for _ in stream:
                         pass
                 assert second.value is first.value
-        with bursar.Client(sim.config(), budget_usd=5, books="memory:") as llm_too:
+        with bursar.Client(sim.config(), budget_usd=5, per="total", books="memory:") as llm_too:
             with llm_too.stream("hi", model="openai/gpt-4o-mini") as blocking:
                 with pytest.raises(bursar.ProviderError) as first:
                     list(blocking)
@@ -135,37 +135,37 @@ async def test_a_stream_that_failed_fails_again_when_it_is_read_on(sim: Sim, fau
 
 
 async def test_a_finished_stream_has_no_more(sim: Sim) -> None:
-    async with bursar.AsyncClient(sim.config(), budget_usd=5, books="memory:") as llm:
+    async with bursar.AsyncClient(sim.config(), budget_usd=5, per="total", books="memory:") as llm:
         async with llm.stream("hi", model="openai/gpt-4o-mini") as stream:
             assert stream.reply is None
             assert [delta async for delta in stream]
             assert [delta async for delta in stream] == []
         assert whole(stream.reply).text
-    with bursar.Client(sim.config(), budget_usd=5, books="memory:") as llm_too:
+    with bursar.Client(sim.config(), budget_usd=5, per="total", books="memory:") as llm_too:
         with llm_too.stream("hi", model="openai/gpt-4o-mini") as blocking:
             assert list(blocking)
             assert list(blocking) == []
 
 
 async def test_a_stream_is_a_context_manager(sim: Sim) -> None:
-    async with bursar.AsyncClient(sim.config(), budget_usd=5, books="memory:") as llm:
+    async with bursar.AsyncClient(sim.config(), budget_usd=5, per="total", books="memory:") as llm:
         with pytest.raises(bursar.InvalidRequestError, match="context manager"):
             async for _ in llm.stream("hi", model="openai/gpt-4o-mini"):
                 pass
-    with bursar.Client(sim.config(), budget_usd=5, books="memory:") as llm_too:
+    with bursar.Client(sim.config(), budget_usd=5, per="total", books="memory:") as llm_too:
         with pytest.raises(bursar.InvalidRequestError, match="context manager"):
             list(llm_too.stream("hi", model="openai/gpt-4o-mini"))
     assert sim.entries() == []
 
 
 async def test_a_stream_is_entered_once(sim: Sim) -> None:
-    async with bursar.AsyncClient(sim.config(), budget_usd=5, books="memory:") as llm:
+    async with bursar.AsyncClient(sim.config(), budget_usd=5, per="total", books="memory:") as llm:
         stream = llm.stream("hi", model="openai/gpt-4o-mini")
         async with stream:
             with pytest.raises(bursar.InvalidRequestError, match="once"):
                 await stream.__aenter__()
         assert len(sim.entries()) <= 1
-    with bursar.Client(sim.config(), budget_usd=5, books="memory:") as llm_too:
+    with bursar.Client(sim.config(), budget_usd=5, per="total", books="memory:") as llm_too:
         blocking = llm_too.stream("hi", model="openai/gpt-4o-mini")
         with blocking, pytest.raises(bursar.InvalidRequestError, match="once"):
             blocking.__enter__()
@@ -209,7 +209,7 @@ async def test_a_stream_left_by_an_exception_is_read_on_too(sim: Sim) -> None:
 
 async def test_giving_up_on_one_delta_does_not_give_up_the_stream(sim: Sim) -> None:
     with sim.faults("stall:0.2,after_chunks=2"):
-        async with bursar.AsyncClient(sim.config(), budget_usd=5, books="memory:") as llm:
+        async with bursar.AsyncClient(sim.config(), budget_usd=5, per="total", books="memory:") as llm:
             texts = []
             async with llm.stream("[[tokens=30]]", model="openai/gpt-4o-mini") as stream:
                 while True:
