@@ -23,7 +23,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from bursar.gateway.admin.openapi import describing, document
-from bursar.gateway.admin.table import ENDPOINTS, admin_entries
+from bursar.gateway.admin.table import ENDPOINTS
+from bursar.gateway.app import served
 from tests.gateway.running import ADMIN_KEY, Running
 
 EXAMPLES = int(os.environ.get("BURSAR_SCHEMATHESIS", "4"))
@@ -79,11 +80,20 @@ def test_what_it_does_not_allow_is_refused(gateway: Running, label: str) -> None
     exercised(gateway, label, GenerationMode.NEGATIVE, [*CHECKS, *refusing])
 
 
-def test_every_route_is_described() -> None:
-    described = {(method.upper(), path) for path in ADMIN_PATHS for method in DOCUMENT["paths"][path]}
-    assert described == {(method, path.replace(":path", "")) for method, path in admin_entries()}
-    for path in ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/messages"):
-        assert "post" in DOCUMENT["paths"][path]
+def test_every_route_is_described_and_no_other() -> None:
+    described = {(method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods}
+    routes = {(method, path.replace(":path", "")) for method, path in served() if method != "HEAD"}
+    assert described == routes
+
+
+def test_the_document_says_where_no_key_may_do() -> None:
+    keyless = {
+        path
+        for path, methods in DOCUMENT["paths"].items()
+        for one in methods.values()
+        if one.get("security") in ([], [{"key": []}, {}])
+    }
+    assert keyless == {path for (_, path), entry in served().items() if entry.role is None}
 
 
 def test_the_document_is_served_as_it_is_made(gateway: Running) -> None:

@@ -23,12 +23,20 @@ REFERENCE = "#/components/schemas/{name}"
 _VARIABLE = re.compile(r"\{(\w+)(?::path)?\}")
 # What any request may be told, whatever it asks for: no key, too weak a key, and books that cannot be read or written.
 _ALWAYS = {401: "No key that counts came with the request.", 403: "The key's role is too low.", 503: "Try again."}
-_CALLS = {
-    "/v1/chat/completions": "OpenAI's chat completions, to any provider.",
-    "/v1/responses": "OpenAI's Responses, to providers that speak them.",
-    "/v1/embeddings": "OpenAI's embeddings.",
-    "/v1/messages": "Anthropic's Messages, to providers that speak them.",
-}
+# What programs call, and what watches: (path, method, role, what it does, the type of what is not JSON).
+_PLANE = (
+    ("/v1/chat/completions", "post", "call", "OpenAI's chat completions, to any provider.", "text/event-stream"),
+    ("/v1/responses", "post", "call", "OpenAI's Responses, to providers that speak them.", "text/event-stream"),
+    ("/v1/embeddings", "post", "call", "OpenAI's embeddings.", ""),
+    ("/v1/messages", "post", "call", "Anthropic's Messages, to providers that speak them.", "text/event-stream"),
+    ("/v1/messages/count_tokens", "post", "call", "How many tokens a message has, estimated here.", ""),
+    ("/v1/models", "get", "call", "The models that the key may use, in OpenAI's form or in Anthropic's.", ""),
+    ("/v1/models/{id}", "get", "call", "One of them.", ""),
+    ("/health", "get", "view", "How the gateway is doing; all of it for a key of the role view.", ""),
+    ("/health/live", "get", "", "Whether the process answers.", ""),
+    ("/health/ready", "get", "", "Whether it takes calls.", ""),
+    ("/metrics", "get", "view", "Figures for Prometheus; `gateway.metrics: open` asks for no key.", "text/plain"),
+)
 
 
 class Document(Struct, frozen=True):
@@ -60,8 +68,8 @@ def document(endpoints: Sequence[Endpoint]) -> Document:
     paths: dict[str, dict[str, Any]] = {}
     for one in endpoints:
         paths.setdefault(_VARIABLE.sub(r"{\1}", one.path), {})[one.method.lower()] = _operation(one, schemas)
-    for path, does in _CALLS.items():
-        paths[path] = {"post": _call(path, does)}
+    for path, method, role, does, other in _PLANE:
+        paths[path] = {method: _brief(path, method, role, does, other)}
     asked = {one.query.__name__ for one in endpoints if one.query is not None}
     return Document(
         "3.1.0",
@@ -140,21 +148,28 @@ def _json(name: str) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": REFERENCE.format(name=name)}}}
 
 
-def _call(path: str, does: str) -> dict[str, Any]:
-    """A path of the data plane: an open object goes in and out, with our facts in headers."""
+def _brief(path: str, method: str, role: str, does: str, other: str) -> dict[str, Any]:
+    """An operation that is not of the admin API: open objects go in and out. other: a type beside JSON."""
     anything = {"application/json": {"schema": {"type": "object"}}}
-    return {
-        "operationId": path.removeprefix("/v1/").replace("/", "_"),
+    told: dict[str, Any] = {
+        "operationId": "_".join([method, *re.findall(r"\w+", path)]),
         "summary": does,
-        "description": "Needs a key of the role call. Headers of the answer beginning with x-bursar- say what it cost.",
-        "tags": ["calls"],
-        "requestBody": {"required": True, "content": anything},
+        "tags": ["calls" if path.startswith("/v1/") else "health"],
         "responses": {
             "200": {
-                "description": "The reply, or a stream of events.",
-                "content": anything | {"text/event-stream": {"schema": {"type": "string"}}},
+                "description": "Done. Of a call, headers that begin with x-bursar- say what it cost.",
+                "content": anything | ({other: {"schema": {"type": "string"}}} if other else {}),
             },
             "4XX": {"description": "Refused: 402 where a budget is spent, 429 with Retry-After.", "content": anything},
-            "5XX": {"description": "The provider failed, or the books cannot be written.", "content": anything},
+            "5XX": {"description": "The provider failed, or the gateway is not ready.", "content": anything},
         },
     }
+    if role == "call":
+        told["description"] = "Needs a key of the role call."
+    else:
+        told["security"] = [{"key": []}, {}] if role else []
+    if method == "post":
+        told["requestBody"] = {"required": True, "content": anything}
+    if "{id}" in path:
+        told["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
+    return told
