@@ -120,6 +120,23 @@ def test_every_error_has_a_status_advice_and_the_form_of_the_caller(
     assert "/secret" not in body.decode()
 
 
+def test_who_misses_a_scope_is_told_its_header_and_no_amounts() -> None:
+    budget, rate = (
+        decoded(refused(error, "openai_chat")[2])["error"]
+        for error in (spent(needed_nano_usd=0), limit(None, needed=0))
+    )
+    assert "x-bursar-tags" in budget["message"]
+    assert "x-bursar-tags" in rate["message"]
+    assert budget["bursar"] == {"call_id": "c1", "budget": "teams"}
+
+
+@pytest.mark.parametrize("kind", [ProviderQuotaError, ProviderRateLimitError, ProviderAuthError])
+def test_nothing_is_told_of_the_gateways_account(kind: type[Any]) -> None:
+    error = kind("limit reached in organization org-canary", provider="openai", model="gpt-4o", status=429)
+    _, _, body = refused(error, "openai_chat")
+    assert b"org-canary" not in body
+
+
 def test_a_budget_says_what_it_needs_what_is_left_and_when_it_resets() -> None:
     status, _, body = refused(spent(), "openai_chat")
     assert status == 402

@@ -42,6 +42,8 @@ Refusal = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 ANTHROPIC = "anthropic_messages"
 RESPONSES = "openai_responses"
+# How a caller names what a budget or a limit counts each of.
+SCOPES_SAID = "Over HTTP that is a header: x-bursar-user, x-bursar-session, or x-bursar-tags: NAME=VALUE."
 # What a caller waits before it asks again where nobody can say how long.
 MOMENT_SECONDS = 1
 # SDKs that are told of a longer time come back sooner all the same, for nothing.
@@ -132,6 +134,16 @@ def message_of(error: BursarError) -> str:
             "variable that holds it, and `bursar doctor`", error.call_id or "", error.provider, error.provider,
         )  # fmt: skip
         return f"{error.provider} does not accept the gateway's own key for {error.model}; yours is not at fault"
+    if isinstance(error, ProviderQuotaError):
+        logging.getLogger("bursar").error(
+            "call %s failed: the account at %s has no quota or credit left", error.call_id or "", error.provider
+        )
+        return f"the gateway's account at {error.provider} has no quota or credit left; the operator was told"
+    if isinstance(error, ProviderRateLimitError):
+        # What the provider says names its account.
+        return f"{error.provider} limits how fast this gateway may ask {error.model}; try again later"
+    if status_of(error)[1] == "scope_missing":
+        return f"{error.message} {SCOPES_SAID}"
     return error.message
 
 
@@ -172,7 +184,9 @@ def _advice(retryable: bool, after_seconds: float | None) -> list[tuple[bytes, b
 def _particulars(error: BursarError) -> dict[str, Any]:
     """What a program may want to read of an error."""
     told: dict[str, Any] = {"call_id": error.call_id} if error.call_id else {}
-    if isinstance(error, BudgetExceededError):
+    if isinstance(error, BudgetExceededError) and not error.needed_nano_usd:
+        told |= {"budget": error.budget}
+    elif isinstance(error, BudgetExceededError):
         told |= {
             "budget": error.budget,
             "left_usd": _usd(error.left_nano_usd),
