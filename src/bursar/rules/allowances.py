@@ -375,10 +375,7 @@ def settle(level: Level, claimed: int, actual: int, now_ms: int, *, refunds: boo
 
 def void(level: Level, claimed: int, now_ms: int) -> None:
     """End a claim of an attempt that was provably never sent."""
-    if level.allowance.shape == "bucket":
-        _pour(level, -claimed, now_ms)
-    else:
-        level.held -= claimed
+    take(level, -claimed, now_ms)
 
 
 def expire(level: Level, claimed: int) -> None:
