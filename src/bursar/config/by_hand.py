@@ -24,6 +24,7 @@ __all__ = ["SOURCE", "Given", "by_hand", "entered", "place_of"]
 
 # The source of what is entered by hand, whichever door it comes through.
 SOURCE = "cli"
+_BUCKET_PERIODS = ("second", "minute", "hour", "day")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ def entered(before: Allowance | None, settings: Settings, name: str, given: Give
     kept: dict[str, Any] = {field: value for field, value in given_too.items() if value is not None}
     shape = _shape(start, given)
     period = None if shape == "gauge" else given.period or start.period or "minute"
+    if shape == "bucket" and period not in _BUCKET_PERIODS:
+        raise InvalidRequestError(f"a limit per {period} needs {given.option}window: it does not refill by the second")
     try:
         return replace(
             start,

@@ -108,7 +108,7 @@ def test_a_limit_is_made_changed_and_removed(gateway: Running, named: Named) -> 
         ("budgets/flight", {"usd": 1}, "change it there"),
         ("limits/new", {"amount": 1}, "needs meter"),
         ("limits/new", {"meter": "requests"}, "needs amount"),
-        ("limits/new", {"meter": "requests", "amount": 1, "per": "total"}, "bucket refills"),
+        ("limits/new", {"meter": "requests", "amount": 1, "per": "total"}, "needs window"),
         ("limits/new", {"meter": "in_flight", "amount": 1, "per": "day"}, "no period"),
         ("limits/new", {"meter": "tokens", "amount": 9_000_000_000_000_000}, "beyond what can be counted"),
     ],
