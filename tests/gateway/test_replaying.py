@@ -17,6 +17,7 @@ import pytest
 
 from bursar.call.replays import LEASE_MS, Wanted
 from tests.client.simulator import Sim
+from tests.gateway.gates import gated, until_waiting
 from tests.gateway.keyed import key_of
 from tests.gateway.running import Answer, Running, serving
 from tests.gateway.test_connections import CHAT, request, until_idle
@@ -52,7 +53,9 @@ def test_a_stream_that_is_sent_again_later_is_whole(keeping: Running, sim: Sim) 
 
 
 def test_without_storing_the_second_is_told_the_id_of_the_call(gateway: Running, sim: Sim) -> None:
-    first, second = ask(gateway, "told"), ask(gateway, "told")
+    first = ask(gateway, "told")
+    until_idle(gateway)
+    second = ask(gateway, "told")
     assert second.status == 409
     assert second.json["error"]["code"] == "idempotency_key_used"
     assert second.json["error"]["bursar"] == {"call_id": first.headers["x-bursar-call-id"]}
@@ -62,8 +65,11 @@ def test_without_storing_the_second_is_told_the_id_of_the_call(gateway: Running,
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_those_who_ask_meanwhile_wait_for_the_first(gateway: Running, sim: Sim, stream: bool) -> None:
-    with sim.faults("stall:0.5"), ThreadPoolExecutor(5) as pool:
-        answers = list(pool.map(lambda _: ask(gateway, f"meanwhile {stream}", stream=stream), range(5)))
+    with ThreadPoolExecutor(5) as pool, gated(gateway) as gate:
+        asked = [pool.submit(ask, gateway, f"meanwhile {stream}", stream=stream) for _ in range(5)]
+        until_waiting(gateway, 4)
+        gate.opened.set()
+        answers = [one.result() for one in asked]
     assert [answer.status for answer in answers] == [200] * 5
     assert len({answer.body for answer in answers}) == 1
     assert sum("x-bursar-replayed" in answer.headers for answer in answers) == 4
@@ -112,12 +118,15 @@ def test_what_failed_and_may_have_cost_something_is_never_sent_again(keeping: Ru
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_who_leaves_and_comes_back_gets_the_reply(keeping: Running, sim: Sim, stream: bool) -> None:
-    name, before = f"leaves {stream}", sim.desk.opened
-    with sim.faults("stall:0.4,times=1"):
+    name = f"leaves {stream}"
+    with ThreadPoolExecutor(1) as pool, gated(keeping) as gate:
         with socket.create_connection(keeping.address, timeout=30) as connection:
             connection.sendall(request({**CHAT, "stream": stream}, f"idempotency-key: {name}"))
-            until_sent(sim, before)
-        answer = ask(keeping, name, stream=stream)
+            gate.wait_reached()
+        again = pool.submit(ask, keeping, name, stream=stream)
+        until_waiting(keeping, 1)
+        gate.opened.set()
+        answer = again.result()
     assert answer.status == 200
     assert answer.headers["x-bursar-replayed"] == "true"
     assert len(sim.entries()) == 1
@@ -125,12 +134,14 @@ def test_who_leaves_and_comes_back_gets_the_reply(keeping: Running, sim: Sim, st
 
 
 def test_who_waits_and_leaves_is_forgotten(gateway: Running, sim: Sim) -> None:
-    before = sim.desk.opened
-    with sim.faults("stall:0.6,times=1"), ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, gated(gateway) as gate:
         first = pool.submit(ask, gateway, "forgotten")
-        until_sent(sim, before)
+        gate.wait_reached()
         with socket.create_connection(gateway.address, timeout=30) as connection:
             connection.sendall(request(CHAT, "idempotency-key: forgotten"))
+            until_waiting(gateway, 1)
+        until_waiting(gateway, 0)
+        gate.opened.set()
         assert first.result().status == 200
     until_idle(gateway)
     assert ask(gateway, "forgotten").status == 409
@@ -184,13 +195,3 @@ def ask_bytes(gateway: Running, data: bytes) -> bytes:
     with socket.create_connection(gateway.address, timeout=30) as connection:
         connection.sendall(data)
         return connection.recv(65_536)
-
-
-def until_sent(sim: Sim, before: int) -> None:
-    """Until the simulator has been asked once more than it had been before."""
-    patience = threading.Event()
-    for _ in range(1_000):
-        if sim.desk.opened > before:
-            return
-        patience.wait(0.01)
-    raise AssertionError("nothing was sent")

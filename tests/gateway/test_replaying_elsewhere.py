@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.client.simulator import Sim
+from tests.gateway.gates import gated, until_waiting
 from tests.gateway.running import Running, serving
 from tests.gateway.test_connections import until_idle
 
@@ -23,8 +24,11 @@ def both(shared_sim: Sim, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.mark.parametrize("stream", [False, True])
 def test_whoever_is_asked_there_is_one_call_and_one_bill(both: tuple[Running, Running], sim: Sim, stream: bool) -> None:
     headers = {"idempotency-key": f"elsewhere {stream}"}
-    with sim.faults("stall:0.5"), ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda place: both[place % 2].chat(headers=headers, stream=stream), range(6)))
+    with ThreadPoolExecutor(6) as pool, gated(*both) as gate:
+        asked = [pool.submit(both[place % 2].chat, headers=headers, stream=stream) for place in range(6)]
+        until_waiting(both[0], 5)
+        gate.opened.set()
+        answers = [one.result() for one in asked]
     assert [answer.status for answer in answers] == [200] * 6
     assert len({answer.body for answer in answers}) == 1
     assert len({answer.headers["x-bursar-call-id"] for answer in answers}) == 1
