@@ -89,6 +89,15 @@ def test_an_unknown_model_is_told_the_nearest_and_nothing_of_secrets(
     assert sim.entries() == []
 
 
+@pytest.mark.parametrize("name", ["openai/", "/", "/gpt-4o-mini", "gpt 4o"])
+def test_what_is_no_name_is_the_callers_fault_and_no_trouble_of_the_operators(
+    few: Running, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = few.chat(model=name)
+    assert (answer.status, answer.json["error"]["code"]) == (404, "model_not_found")
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 class TestAllowed:
     """Models that a key may not use, by whatever name and by whatever way."""
 

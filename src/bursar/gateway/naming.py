@@ -94,7 +94,10 @@ def _may_reach(key: CallerKey, settings: Settings, provider: str, model: str) ->
 
 def unserved(settings: Settings, prices: PriceBook, model: str, error: ConfigError) -> Problem:
     """The answer to a call whose model leads nowhere here."""
-    provider = _provider_of(settings, model)
+    try:
+        provider = candidates(settings, model)[0][0]
+    except ConfigError:
+        return unlisted(settings, prices, model)
     if _usable(settings, provider):
         # The name is fine: what is configured for it fails.
         logging.getLogger("bursar").error("calls to %s fail: %s", provider, error)
