@@ -98,6 +98,19 @@ def test_what_is_no_name_is_the_callers_fault_and_no_trouble_of_the_operators(
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
+def test_a_mistyped_model_is_not_found_where_a_budget_asks_for_its_price(gateway: Running, sim: Sim) -> None:
+    key = key_of(gateway, usd=1)
+    for headers in ({}, {"idempotency-key": "mistyped"}):
+        answer = gateway.chat(model="openai/gpt-4o-mimi", key=key, headers=headers)
+        assert (answer.status, answer.json["error"]["code"]) == (404, "model_not_found")
+        assert "did you mean openai/gpt-4o-mini?" in answer.json["error"]["message"]
+    unlisted = gateway.chat(model="own/some-model", key=key)
+    assert (unlisted.status, unlisted.json["error"]["code"]) == (400, "price_unknown")
+    tier = gateway.chat(service_tier="nowhere", key=key)
+    assert (tier.status, tier.json["error"]["code"]) == (400, "price_unknown")
+    assert sim.entries() == []
+
+
 class TestAllowed:
     """Models that a key may not use, by whatever name and by whatever way."""
 

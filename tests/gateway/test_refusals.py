@@ -221,6 +221,22 @@ class TestServed:
         assert len(told) == 2
         assert all("llm.providers.openai.api_key" in line and "sk-" not in line for line in told)
 
+    def test_a_budget_for_each_of_a_team_says_whose_part_is_spent_and_what_is_missing(
+        self, sim: Sim, tmp_path: Path
+    ) -> None:
+        teams = {"usd": 0.0001, "per": "month", "each": "team"}
+        config = sim.config() | {"budgets": {"teams": teams, "users": {"usd": 1, "per": "day", "each": "user",
+                                                                     "missing": "refuse"}}}  # fmt: skip
+        with serving(tmp_path, sim, config) as running:
+            missing = running.chat()
+            assert (missing.status, missing.json["error"]["code"]) == (400, "scope_missing")
+            said = {"x-bursar-tags": "team=search", "x-bursar-user": "ann"}
+            assert running.chat(headers=said).status == 200
+            spent = running.chat("rivers " * 1_000, headers=said)
+        error = spent.json["error"]
+        assert (spent.status, error["code"], error["bursar"]["budget"]) == (402, "budget_exhausted", "teams")
+        assert error["message"].startswith("Budget 'teams' (team=search, month): needs up to $")
+
     def test_an_open_breaker_says_when_to_come_back(self, sim: Sim, tmp_path: Path) -> None:
         config = sim.config(openai={"circuit_breaker_threshold": 1, "circuit_breaker_timeout": 30})
         with serving(tmp_path, sim, config) as running:

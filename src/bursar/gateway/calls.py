@@ -10,12 +10,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from bursar.call.flow import Result
-from bursar.errors import BursarError, ConfigError
+from bursar.errors import BursarError, ConfigError, PriceUnknownError
 from bursar.gateway.asking import asked_of
 from bursar.gateway.costing import HEADER, Tail, costed, with_cost
 from bursar.gateway.exchange import JSON
 from bursar.gateway.facts import facts_begun, facts_of
-from bursar.gateway.naming import check_request, unserved
+from bursar.gateway.naming import check_request, unpriced, unserved
 from bursar.gateway.refusals import error_event
 from bursar.gateway.replaying import IDEMPOTENCY_KEY, once
 from bursar.gateway.streaming import end_of, frame_of
@@ -57,15 +57,17 @@ async def _govern(state: State, incoming: Incoming, dialect: Dialect) -> None:
         route = engine.route(dialect, request.body, asked_of(headers, key, request), request)
     except ConfigError as error:
         raise await asyncio.to_thread(unserved, state.settings, engine.prices, request.model, error) from None
-    if IDEMPOTENCY_KEY not in headers:
-        await _answer(state, incoming, route, dialect.name, costs)
-    else:
+    try:
+        if IDEMPOTENCY_KEY not in headers:
+            await _answer(state, incoming, route, dialect.name, costs)
+        else:
 
-        async def perform(outlet: Outlet) -> None:
-            await _answer(state, outlet, route, dialect.name, costs)
+            async def perform(outlet: Outlet) -> None:
+                await _answer(state, outlet, route, dialect.name, costs)
 
-        call_id = route.first().call_id
-        await once(state, incoming, dialect.name, request.body, call_id, perform)
+            await once(state, incoming, dialect.name, request.body, route.first().call_id, perform)
+    except PriceUnknownError as error:
+        raise await asyncio.to_thread(unpriced, state.settings, engine.prices, request.model, error) or error from None
 
 
 async def _answer(state: State, outlet: Outlet, route: Route, dialect: str, costs: bool) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bursar.catalog.providers import known_rows
 from bursar.config import candidates
 from bursar.config.nearest import nearest
-from bursar.errors import ConfigError
+from bursar.errors import ConfigError, PriceUnknownError
 from bursar.gateway.problems import Problem
 from bursar.rules.keys import may_use
 from bursar.wire.server_side import leaves_open, models_of_tools
@@ -102,6 +102,21 @@ def unserved(settings: Settings, prices: PriceBook, model: str, error: ConfigErr
         # The name is fine: what is configured for it fails.
         logging.getLogger("bursar").error("calls to %s fail: %s", provider, error)
         return Problem(503, "provider_misconfigured", f"{provider} cannot be used here now; its operator was told why")
+    return unlisted(settings, prices, model)
+
+
+def unpriced(settings: Settings, prices: PriceBook, model: str, error: PriceUnknownError) -> Problem | None:
+    """The answer to a model without a price that its provider most likely does not have: mistyped, or long gone.
+
+    None where a provider's prices are not listed by model, or where it is a tier that has no price.
+    """
+    ways = candidates(settings, model)
+    provider, name = ways[0]
+    listed = prices.models(provider)
+    if len(ways) > 1 or f"{provider}/{name}" not in error.models or not listed:
+        return None
+    if settings.providers[provider].priced_as(name) in listed:
+        return None
     return unlisted(settings, prices, model)
 
 
