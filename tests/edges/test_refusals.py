@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -103,3 +104,16 @@ def test_in_a_flood_the_newest_are_kept(history: Flaky, monkeypatch: pytest.Monk
         recorder(refused(f"c{number}"))
     recorder.close()
     assert [record.call_id for record in history.calls(CallQuery())] == ["c4", "c3", "c2"]
+
+
+def test_where_no_thread_can_be_had_the_next_one_or_the_end_enters_them(
+    history: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    recorder = recorder_of(history)
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    recorder(refused())
+    recorder.close()
+    assert history.batches == [1]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bursar.edges import alerting, drain, inquiries, webhook
+from bursar.gateway.supervising import GRACE_SECONDS
 from tests.client.simulator import Sim
 from tests.gateway.process import children, served
 from tests.gateway.running import write_config
@@ -38,3 +40,9 @@ def is_worker(pid: int) -> bool:
         return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
+
+
+def test_a_worker_is_not_killed_for_what_its_end_may_take() -> None:
+    ends = (drain.CLOSE_SECONDS, drain.CLOSE_SECONDS, 2 * inquiries.CLOSE_SECONDS,
+            alerting.CLOSE_SECONDS, webhook.CLOSE_SECONDS)  # fmt: skip
+    assert sum(ends) < GRACE_SECONDS

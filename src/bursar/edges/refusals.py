@@ -11,6 +11,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from bursar.call.events import CallRefused, CandidateRefused, Event
 from bursar.call.history import History, Refusal
@@ -79,8 +80,10 @@ class RefusalRecorder:
         with self._lock:
             self._waiting.append(refusal)
             if self._thread is None and not self._closing:
-                self._thread = threading.Thread(target=self._run, name="bursar-refusals", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="bursar-refusals", daemon=True)
+                with suppress(RuntimeError):  # no more threads: the next refusal tries again, and so does the end
+                    thread.start()
+                    self._thread = thread
 
     def _run(self) -> None:
         while True:

@@ -23,8 +23,9 @@ from bursar.gateway.signals import heed_reload, reload_waits
 # A worker that dies sooner was not killed: something is wrong that will be wrong again.
 YOUNG_SECONDS = 5.0
 PAUSE_SECONDS_MAX = 30.0
-# How much longer than its workers' bound the supervisor waits before it kills them.
-GRACE_SECONDS = 10.0
+# How much longer than its workers' bound the supervisor waits before it kills them: calls that go on without their
+# callers, drains, records that are asked for once more, and alerts all have their seconds at the end.
+GRACE_SECONDS = 25.0
 
 _log = logging.getLogger("bursar")
 
