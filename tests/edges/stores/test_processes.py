@@ -236,6 +236,19 @@ def test_an_owners_file_that_was_removed_is_made_again(tmp_path: Path) -> None:
     other.close()
 
 
+def test_the_lock_of_one_who_died_before_it_was_written_down_is_removed(tmp_path: Path) -> None:
+    one, other, clock = two(tmp_path / "books.db", files=True)
+    one.transact([reserve("a")], clock)
+    dead, starting = FileLocking(tmp_path / "books.db"), FileLocking(tmp_path / "books.db")
+    dead.live("dead")
+    starting.live("starting")
+    dead.close()
+    assert other.transact([Expire()], clock) == [Expired()]
+    assert {"starting"} == {path.name for path in (tmp_path / "books.db-owners").iterdir()} - {one._owner.id}
+    for store in (one, other, starting):
+        store.close()
+
+
 def test_opening_ends_what_the_dead_have_left(tmp_path: Path) -> None:
     one, other, clock = two(tmp_path / "books.db", files=True)
     one.transact([reserve("a")], clock)

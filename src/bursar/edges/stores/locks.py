@@ -49,6 +49,9 @@ class Locking(Protocol):
     def alive(self, owner_id: str) -> bool | None:
         """Whether an owner is alive; None where locks cannot tell."""
 
+    def owners(self) -> list[str]:
+        """Those who ever showed that they were alive, and were not buried."""
+
     def bury(self, owner_id: str) -> None:
         """Remove what a dead owner has left."""
 
@@ -73,6 +76,10 @@ class LeaseLocking:
     def alive(self, owner_id: str) -> bool | None:
         """Not known."""
         return None
+
+    def owners(self) -> list[str]:
+        """None: nobody leaves a trace."""
+        return []
 
     def bury(self, owner_id: str) -> None:
         """Nothing."""
@@ -138,6 +145,13 @@ class FileLocking:
         finally:
             os.close(probe)
         return False
+
+    def owners(self) -> list[str]:
+        """By their files."""
+        try:
+            return [path.name for path in self._owners.iterdir()]
+        except FileNotFoundError:
+            return []
 
     def bury(self, owner_id: str) -> None:
         """Remove the owner's file."""

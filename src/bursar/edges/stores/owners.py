@@ -82,12 +82,14 @@ class Owner:
         }
 
     def dead(self, connection: sqlite3.Connection, now_ms: int) -> list[str]:
-        """The owners that are gone: those in the books, and those who only left holds."""
+        """The owners that are gone: those in the books, and those who only left holds, or nothing but their lock."""
         rows = connection.execute("SELECT id, host, locked, lease_until_ms FROM owners").fetchall()
         known = {row[0] for row in rows}
         left = connection.execute("SELECT DISTINCT owner_id FROM holds").fetchall()
         # A holder without a row has been buried or has closed; only its lock could still say otherwise.
-        rows += [(owner_id, self.host, 1, 0) for (owner_id,) in left if owner_id not in known]
+        # One who died between taking its lock and being written down has left that lock alone.
+        unknown = {owner_id for (owner_id,) in left}.union(self._locking.owners()) - known
+        rows += [(owner_id, self.host, 1, 0) for owner_id in sorted(unknown)]
         return [
             owner_id
             for owner_id, host, locked, lease_until_ms in rows
