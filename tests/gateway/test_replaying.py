@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from bursar.call.replays import LEASE_MS, Wanted
+from bursar.gateway import replaying
 from tests.client.simulator import Sim
 from tests.gateway.gates import gated, until_waiting
 from tests.gateway.keyed import key_of
@@ -131,6 +132,20 @@ def test_who_leaves_and_comes_back_gets_the_reply(keeping: Running, sim: Sim, st
     assert answer.headers["x-bursar-replayed"] == "true"
     assert len(sim.entries()) == 1
     until_idle(keeping)
+
+
+def test_only_so_many_wait_at_once(gateway: Running, sim: Sim, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replaying, "WAITING_MAX", 1)
+    with ThreadPoolExecutor(2) as pool, gated(gateway) as gate:
+        first = pool.submit(ask, gateway, "crowded")
+        gate.wait_reached()
+        second = pool.submit(ask, gateway, "crowded")
+        until_waiting(gateway, 1)
+        third = ask(gateway, "crowded")
+        gate.opened.set()
+        assert (third.status, third.json["error"]["code"]) == (409, "idempotency_key_busy")
+        assert second.result().body == first.result().body
+    assert len(sim.entries()) == 1
 
 
 def test_who_waits_and_leaves_is_forgotten(gateway: Running, sim: Sim) -> None:

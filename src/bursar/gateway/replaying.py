@@ -30,6 +30,8 @@ REPLY_BYTES_MAX = 4 * 1024 * 1024
 # How long who sends a call again waits for the first, and how often it looks.
 WAIT_SECONDS_MAX = 600.0
 LOOK_SECONDS, LOOK_SECONDS_MAX = 0.02, 0.5
+# Those who wait look into the books again and again: more of them at once are told that the first is busy.
+WAITING_MAX = 256
 HOUR_MS = 3_600_000
 REPLAYED = (b"x-bursar-replayed", b"true")
 
@@ -56,12 +58,16 @@ Perform = Callable[[Outlet], Awaitable[None]]
 
 
 class Leases:
-    """What this process performs under idempotency keys is known to be under way as long as it lives."""
+    """What this process performs under idempotency keys is known to be under way as long as it lives.
+
+    waiting: how many requests wait here for one that is under way.
+    """
 
     def __init__(self, replays: Replays, clock: Callable[[], int]) -> None:
         self.replays = replays
         self.clock = clock
         self.owner = os.urandom(8).hex()
+        self.waiting = 0
         self._under_way = 0
         self._renewing: asyncio.Task[None] | None = None
 
@@ -139,7 +145,7 @@ class _Once:
         """Answer the request."""
         replay = await asyncio.to_thread(self._replays.begin, self._wanted, self._leases.clock)
         if replay.state == "under_way":
-            replay = await self._wait()
+            replay = await self._wait(replay.call_id)
         if replay.state == "mine":
             await self._first()
         elif replay.state == "other":
@@ -153,12 +159,15 @@ class _Once:
             headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in kept.headers]
             await self._recorder.reply(kept.status, [*headers, REPLAYED], kept.body)
 
-    async def _wait(self) -> Replay:
+    async def _wait(self, call_id: str) -> Replay:
         """Look until the first has ended, its process has died, or it has taken too long."""
         loop = asyncio.get_running_loop()
         until, pause = loop.time() + WAIT_SECONDS_MAX, LOOK_SECONDS
         self.waits = True
+        self._leases.waiting += 1
         try:
+            if self._leases.waiting > WAITING_MAX:
+                return Replay("under_way", call_id)
             while True:
                 await asyncio.sleep(pause)
                 replay = await asyncio.to_thread(self._replays.look, self._wanted, self._leases.clock)
@@ -167,6 +176,7 @@ class _Once:
                 pause = min(pause * 1.5, LOOK_SECONDS_MAX)
         finally:
             self.waits = False
+            self._leases.waiting -= 1
             await asyncio.to_thread(self._replays.leave, *self._wanted[:2])
 
     async def _first(self) -> None:
