@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,8 @@ FAULTS = (
 # Names of callers' keys, with their teams and what `bursar keys create` is told besides.
 KEYS = {
     "ann": ("search",),
-    "bob": ("search", "--limit", "in_flight=3"),
+    "bob": ("shop", "--limit", "in_flight=3"),
     "cid": ("shop", "--budget-usd", "0.002", "--per", "total"),
-    "dot": ("shop",),
 }
 # Teams with budgets of their own, in USD for a day.
 TEAMS = {"search": "1000", "shop": "0.01"}
@@ -206,7 +205,7 @@ def govern(chaos: Chaos, folder: Path) -> Seen:
     seen, chance, dead = Seen(), random.Random(chaos.seed), set[int]()
     arguments = [part for fault in FAULTS for part in ("--fault", fault)]
     with start_process(seed=chaos.seed, latency=LATENCY, record=folder / "sim.jsonl", arguments=arguments) as sim:
-        keys = prepare(folder, sim.url, seen, chaos.budget_nano_usd)
+        keys = prepare(folder, sim.url, seen, chaos.budget_nano_usd, *KEYS)
         with kept(folder) as gateway, watching(folder / "books.db", sim.url, seen) as watcher:
             with Callers(gateway.address, keys, chaos.callers, chaos.seed) as callers:
                 seen.tally = callers.tally
@@ -230,9 +229,9 @@ def govern_calmly(folder: Path, callers: int, reloads: int) -> tuple[Seen, Count
     """
     seen = Seen()
     with start_process(latency=LATENCY, record=folder / "sim.jsonl") as sim:
-        keys = prepare(folder, sim.url, seen, 10**12)
+        keys = prepare(folder, sim.url, seen, 10**12, "ann")
         with kept(folder) as gateway, watching(folder / "books.db", sim.url, seen) as watcher:
-            with Callers(gateway.address, keys[:1], callers, 1, leaving=False) as calling:
+            with Callers(gateway.address, keys, callers, 1, leaving=False) as calling:
                 seen.tally = calling.tally
                 for number in range(reloads):
                     answered = calling.tally.ended["answered"]
@@ -246,10 +245,10 @@ def govern_calmly(folder: Path, callers: int, reloads: int) -> tuple[Seen, Count
     return seen, before
 
 
-def prepare(folder: Path, sim_url: str, seen: Seen, budget_nano_usd: int) -> list[str]:
-    """A configuration, books with a budget, teams, and keys; the texts of these."""
+def prepare(folder: Path, sim_url: str, seen: Seen, budget_nano_usd: int, *names: str) -> list[str]:
+    """A configuration, books with a budget, teams, and the keys of these names; their texts."""
     write_config(folder, sim_url)
-    keys = create_keys(folder)
+    keys = create_keys(folder, names)
     raise_budget(folder, seen, budget_nano_usd)
     return keys
 
@@ -314,12 +313,12 @@ def raise_budget(folder: Path, seen: Seen, step_nano_usd: int) -> None:
     run(folder, "budget", "set", "company", "--usd", str(usd_of(seen.limit_nano_usd)), "--per", "total")
 
 
-def create_keys(folder: Path) -> list[str]:
-    """Make the teams and their keys; the texts of these."""
-    made = []
-    for team, usd in TEAMS.items():
-        run(folder, "teams", "create", team, "--budget-usd", usd)
-    for name, (team, *more) in KEYS.items():
+def create_keys(folder: Path, names: Sequence[str]) -> list[str]:
+    """Make keys and their teams; the texts of the keys."""
+    made, wanted = [], {name: KEYS[name] for name in names}
+    for team in {team for team, *_ in wanted.values()}:
+        run(folder, "teams", "create", team, "--budget-usd", TEAMS[team])
+    for name, (team, *more) in wanted.items():
         told = run(folder, "keys", "create", "--name", name, "--team", team, *more, "--json")
         made.append(msgspec.json.decode(told)["key"])
     return made

@@ -14,8 +14,8 @@ from tests.gateway.chaos.harness import Chaos, Seen, govern, govern_calmly
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
 
 CHAOS = Chaos(
-    kills=6,
-    supervisor_every=4,
+    kills=5,
+    supervisor_every=3,
     callers=8,
     budget_nano_usd=15_000_000,
     seed=5,
@@ -73,7 +73,7 @@ def test_what_is_wrong_would_be_seen(folder: Path, seen: Seen, found: Found) -> 
 
 
 def test_reading_again_and_stopping_under_load_cut_nobody_and_lose_nothing(tmp_path: Path) -> None:
-    seen, before = govern_calmly(tmp_path, callers=6, reloads=3)
+    seen, before = govern_calmly(tmp_path, callers=6, reloads=2)
     assert set(before) == {"answered"}, "while it was read again"
     found = find_gateway(tmp_path, seen)
     assert found.wrong == ()
