@@ -54,6 +54,32 @@ async def test_a_reload_never_leaves_the_books(tmp_path: Path, sim: Sim, books: 
     assert _owned(tmp_path) == [], "an engine was left open"
 
 
+async def test_a_file_that_cannot_be_read_changes_nothing_and_is_named(tmp_path: Path, sim: Sim) -> None:
+    sources = Sources(write_config(tmp_path, sim), environ={})
+    gateway = Gateway(State(await asyncio.to_thread(sources.open)), sources.open)
+    engine = gateway.state.engine
+    secret = tmp_path / "books.db.secret"
+    secret.unlink()
+    secret.mkdir()
+    with pytest.raises(ConfigError, match=r"books\.db\.secret: Is a directory"):
+        await gateway.reload()
+    assert gateway.state.engine is engine
+    await gateway.close()
+    assert len(_owned(tmp_path)) == 0
+
+
+async def test_a_reload_never_takes_another_secret_under_which_no_key_would_count(tmp_path: Path, sim: Sim) -> None:
+    sources = Sources(write_config(tmp_path, sim), environ={})
+    gateway = Gateway(State(await asyncio.to_thread(sources.open)), sources.open)
+    secret = gateway.state.doorkeeper.secret
+    (tmp_path / "books.db.secret").unlink()
+    with pytest.raises(ConfigError, match="another secret takes a restart"):
+        await gateway.reload()
+    assert gateway.state.doorkeeper.secret == secret
+    await gateway.close()
+    assert len(_owned(tmp_path)) == 0
+
+
 def _owned(folder: Path) -> list[str]:
     """Books in a folder that somebody has open."""
     return [path.name for path in folder.glob("*-owners") if any(path.iterdir())]

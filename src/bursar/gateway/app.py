@@ -72,10 +72,15 @@ class Gateway:
             books = self.state.settings.books
             if books == MEMORY:
                 raise ConfigError("books in memory end with a reload, and with them keys and what was spent: restart")
-            opened = await asyncio.to_thread(self._open)
-            if opened.engine.settings.books != books:
+            try:
+                opened = await asyncio.to_thread(self._open)
+            except OSError as error:  # a file of ours that cannot be read: the secret, a certificate
+                raise ConfigError(f"{error.filename or 'a file'}: {error.strerror or error}") from error
+            other = opened.engine.settings.books != books
+            if other or opened.doorkeeper.secret != self.state.doorkeeper.secret:
                 await asyncio.to_thread(opened.engine.close)
-                raise ConfigError(f"keys and what was spent are in {books}: other books take a restart", key="books")
+                what = "other books take" if other else "another secret takes"
+                raise ConfigError(f"keys, and what was spent, are those of {books}: {what} a restart")
             old, self.state = self.state, State(opened)
             self.metering.watch(self.state)
             retired = asyncio.get_running_loop().create_task(old.retire())
