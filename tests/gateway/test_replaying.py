@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import json
 import socket
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from bursar.call.replays import LEASE_MS, Wanted
+from bursar.edges.stores.replays import MemoryReplays
 from bursar.gateway import replaying
 from tests.client.simulator import Sim
 from tests.gateway.gates import gated, until_waiting
@@ -181,6 +183,28 @@ def test_how_a_call_ends_whose_caller_has_gone_is_told_to_no_log(
     until_idle(gateway)
     gc.collect()
     assert caplog.text == ""
+
+
+async def test_what_is_under_way_is_said_so_again_and_again_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replaying, "LEASE_MS", 3)
+    now_ms = 1_000
+    replays = MemoryReplays()
+    renewed: list[list[Wanted]] = []
+    twice = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def renewing(performed: Sequence[Wanted], clock: Callable[[], int]) -> None:
+        renewed.append(list(performed))
+        if len(renewed) == 2:
+            loop.call_soon_threadsafe(twice.set)
+
+    monkeypatch.setattr(replays, "renew", renewing)
+    leases = replaying.Leases(replays, lambda: now_ms)
+    wanted = Wanted("ci", "name", "print", "call-1", leases.owner, 2_000)
+    leases.enter(wanted)
+    await asyncio.wait_for(twice.wait(), 30)
+    leases.leave(wanted)
+    assert renewed[:2] == [[wanted]] * 2
 
 
 def test_a_row_that_a_dead_worker_left_blocks_nobody(gateway: Running, sim: Sim) -> None:

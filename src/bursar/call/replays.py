@@ -8,7 +8,7 @@ header Idempotency-Key, 2025.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 # How long a row is believed to be under way after its process has last said so.
@@ -72,5 +72,5 @@ class Replays(Protocol):
     def forget(self, wanted: Wanted) -> None:
         """Nothing was charged for it: the key is free again."""
 
-    def renew(self, owner: str, clock: Callable[[], int]) -> None:
+    def renew(self, performed: Sequence[Wanted], clock: Callable[[], int]) -> None:
         """What this process performs is under way still."""

@@ -68,18 +68,18 @@ class Leases:
         self.clock = clock
         self.owner = os.urandom(8).hex()
         self.waiting = 0
-        self._under_way = 0
+        self._under_way: dict[str, Wanted] = {}
         self._renewing: asyncio.Task[None] | None = None
 
-    def enter(self) -> None:
+    def enter(self, wanted: Wanted) -> None:
         """A call begins."""
-        self._under_way += 1
+        self._under_way[wanted.call_id] = wanted
         if self._renewing is None:
             self._renewing = asyncio.get_running_loop().create_task(self._renew())
 
-    def leave(self) -> None:
+    def leave(self, wanted: Wanted) -> None:
         """A call has ended."""
-        self._under_way -= 1
+        del self._under_way[wanted.call_id]
         if not self._under_way and self._renewing is not None:
             self._renewing.cancel()
             self._renewing = None
@@ -88,7 +88,7 @@ class Leases:
         while True:
             await asyncio.sleep(LEASE_MS / 3_000)
             try:
-                await asyncio.to_thread(self.replays.renew, self.owner, self.clock)
+                await asyncio.to_thread(self.replays.renew, list(self._under_way.values()), self.clock)
             except BursarError as error:
                 logging.getLogger("bursar").warning("idempotency keys could not be renewed: %s", error)
 
@@ -163,15 +163,17 @@ class _Once:
         """Look until the first has ended, its process has died, or it has taken too long."""
         loop = asyncio.get_running_loop()
         until, pause = loop.time() + WAIT_SECONDS_MAX, LOOK_SECONDS
-        self.waits = True
         self._leases.waiting += 1
         try:
             if self._leases.waiting > WAITING_MAX:
                 return Replay("under_way", call_id)
             while True:
+                self.waits = True
                 await asyncio.sleep(pause)
+                # A look may find that the call is to be performed here: it is not cut short.
+                self.waits = False
                 replay = await asyncio.to_thread(self._replays.look, self._wanted, self._leases.clock)
-                if replay.state != "under_way" or loop.time() > until:
+                if replay.state != "under_way" or loop.time() > until or not self._recorder.listens:
                     return replay
                 pause = min(pause * 1.5, LOOK_SECONDS_MAX)
         finally:
@@ -185,7 +187,7 @@ class _Once:
         if not recorder.listens:
             await self._free()
             return
-        self._leases.enter()
+        self._leases.enter(self._wanted)
         try:
             await self._perform(recorder)
         except BursarError as error:
@@ -200,7 +202,7 @@ class _Once:
             await self._end(None)
             raise
         finally:
-            self._leases.leave()
+            self._leases.leave(self._wanted)
         await self._end(recorder.kept())
 
     async def _free(self) -> None:

@@ -96,7 +96,7 @@ def test_a_row_ends_with_its_time(books: Books) -> None:
 def test_a_process_that_renews_its_lease_is_waited_for(books: Books) -> None:
     begin(books, FIRST)
     books.clock.pass_ms(LEASE_MS - 1)
-    replays(books).renew("worker-1", books.clock)
+    replays(books).renew([FIRST], books.clock)
     books.clock.pass_ms(LEASE_MS - 1)
     assert begin(books, SECOND).state == "under_way"
 
@@ -104,6 +104,16 @@ def test_a_process_that_renews_its_lease_is_waited_for(books: Books) -> None:
 @pytest.mark.parametrize("books", ["sqlite"], indirect=True)
 class TestDead:
     """A process that died in the midst of a call; books in memory end with theirs."""
+
+    def test_what_it_goes_on_with_says_nothing_of_what_it_gave_up(self, books: Books) -> None:
+        begin(books, FIRST)
+        other = FIRST._replace(name="another")
+        begin(books, other)
+        books.clock.pass_ms(LEASE_MS - 1)
+        replays(books).renew([other], books.clock)
+        books.clock.pass_ms(1)
+        assert begin(books, SECOND).state == "mine"
+        assert begin(books, SECOND, name="another").state == "under_way"
 
     def test_what_it_never_sent_is_taken_over(self, books: Books) -> None:
         begin(books, FIRST)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -35,7 +35,7 @@ UPDATE replays SET ended = 1, kept = ?, status = ?, headers = ?, body = ? WHERE 
 """  # noqa: S608 - names of columns
 _GIVE_UP = f"UPDATE replays SET ended = 1 WHERE {_OWN}"  # noqa: S608
 _FORGET = f"DELETE FROM replays WHERE {_OWN} AND NOT ended"  # noqa: S608
-_RENEW = "UPDATE replays SET lease_until_ms = ? WHERE owner = ? AND NOT ended"
+_RENEW = f"UPDATE replays SET lease_until_ms = ? WHERE {_OWN} AND NOT ended"  # noqa: S608
 # What a call that nobody performs any more may have cost: its holds that still stand, and rows that are charged.
 _CHARGED = """
 SELECT EXISTS (SELECT 1 FROM holds WHERE attempt_id >= ?1 AND attempt_id < ?1 || ?2)
@@ -99,10 +99,11 @@ class SqliteReplays:
         with self._connections.committing() as connection:
             connection.execute(_FORGET, (*wanted[:2], wanted.call_id))
 
-    def renew(self, owner: str, clock: Callable[[], int]) -> None:
+    def renew(self, performed: Sequence[Wanted], clock: Callable[[], int]) -> None:
         """What this process performs is under way still."""
         with self._connections.committing() as connection:
-            connection.execute(_RENEW, (clock() + LEASE_MS, owner))
+            until_ms = clock() + LEASE_MS
+            connection.executemany(_RENEW, [(until_ms, *one[:2], one.call_id) for one in performed])
 
 
 def _put(connection: sqlite3.Connection, wanted: Wanted, now_ms: int) -> None:
@@ -197,7 +198,7 @@ class MemoryReplays:
             if one is not None and one.wanted.call_id == wanted.call_id and not one.ended:
                 del self._known[wanted[:2]]
 
-    def renew(self, owner: str, clock: Callable[[], int]) -> None:
+    def renew(self, performed: Sequence[Wanted], clock: Callable[[], int]) -> None:
         """Nothing: this process lives as long as what it remembers."""
 
     @staticmethod

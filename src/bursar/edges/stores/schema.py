@@ -104,7 +104,6 @@ CREATE TABLE IF NOT EXISTS replays (
     PRIMARY KEY (key, name)
 );
 CREATE INDEX IF NOT EXISTS replays_expire ON replays (expires_ms);
-CREATE INDEX IF NOT EXISTS replays_owner ON replays (owner) WHERE NOT ended;
 """
 
 # A key's version is the keyring's at its last change: a process reads again only what is newer than what it knows.
