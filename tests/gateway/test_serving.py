@@ -45,6 +45,7 @@ def test_an_empty_folder_is_enough(tmp_path: Path, sim: Sim) -> None:
     with served(tmp_path, BURSAR_SECRET="", **environ) as gateway:
         shown = [found[0] for line in gateway.said if (found := re.search(r"sk-bursar-[\w-]{43}", line))]
         assert len(shown) == 1
+        assert any("bursar keys create" in line for line in gateway.said)
         assert chat(gateway, "gpt-4o-mini", shown[0]).status == 200
         assert gateway.end() == 0
     with served(tmp_path, BURSAR_SECRET="", **environ) as gateway:

@@ -158,6 +158,7 @@ def _check_keys(opened: Opened, environ: Mapping[str, str], host: str) -> None:
     shown = ensure_admin(store.keyring, opened.doorkeeper.secret, environ, clock)
     if shown is not None:
         note(f"The admin key, shown this once:\n\n    {shown}\n")
+        note("It changes everything. For callers: bursar keys create --name NAME --budget-usd 5\n")
     if not _is_local(host) and not has_admin(store.keyring, clock()):
         raise EndedError(
             f"there is no admin key, and {host} is reachable from other machines: give one in BURSAR_ADMIN_KEY, or "
