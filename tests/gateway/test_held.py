@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.client.simulator import Sim
 from tests.gateway.keyed import key_of
 from tests.gateway.running import Running
-from tests.gateway.test_replaying import until_sent
+from tests.gateway.test_serving import until
 
 
 def test_what_is_held_of_a_total_is_refused_for_now(gateway: Running, sim: Sim) -> None:
@@ -16,7 +16,7 @@ def test_what_is_held_of_a_total_is_refused_for_now(gateway: Running, sim: Sim) 
     key, before = key_of(gateway, usd=1.5 * bound_usd, per="total"), sim.desk.opened
     with sim.faults("stall:60"), ThreadPoolExecutor(1) as pool:
         first = pool.submit(gateway.chat, key=key)
-        until_sent(sim, before)
+        until(lambda: sim.desk.opened > before)
         answer = gateway.chat(key=key, headers={"x-bursar-max-wait-seconds": "0"})
         sim.release()
         assert first.result().status == 200
