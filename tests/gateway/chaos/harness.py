@@ -57,7 +57,7 @@ RELOAD_SHARE = 0.25
 # The budget is raised when so little of one step is left.
 UNSPENT_SHARE = 0.2
 # All that waits for a process to do something.
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
