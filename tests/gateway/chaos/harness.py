@@ -25,6 +25,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from bursar.edges.stores.sqlite import SqliteStore
 from bursar.rules.money import usd_of
 from bursar.sim.process import start_process
 from tests.chaos.counting import KEY
@@ -257,6 +258,7 @@ def _end(gateway: Kept, seen: Seen, folder: Path) -> None:
     if gateway.end():
         seen.wrong.append("the gateway did not end well")
     (folder / "gateway.log").write_text("\n".join(gateway.said), "utf-8")  # for whoever looks into what is wrong
+    SqliteStore(folder / "books.db").close()  # who opens the books next buries the last who were killed
     seen.left = gateway.left_behind()
     seen.wrong += [f"it said: {line}" for line in gateway.said if "Traceback" in line or "is killed" in line]
 
