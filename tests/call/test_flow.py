@@ -102,6 +102,14 @@ def test_a_grant_that_finds_no_connection_is_voided_and_the_wait_begins_again() 
     assert ids == ["call.0", "call.1", "call.2"], "an id is never used for two reserves"
 
 
+def test_after_a_wait_a_connection_is_not_waited_for_past_the_deadline() -> None:
+    plan = plan_of(wait_until_ms=10_000, deadline_ms=20)
+    script = Script(plan)
+    with pytest.raises(ProviderTimeoutError):
+        script.play([True, HELD, None, granted(plan, "call.1"), False, Ended("call.1"), False])
+    assert script.effects[4] == Seat("p", 0.02)
+
+
 def test_without_patience_held_money_is_refused_with_advice() -> None:
     script = Script(plan_of(wait_until_ms=0))
     with pytest.raises(BudgetExceededError) as raised:

@@ -87,7 +87,7 @@ def _granted(
             # Wait without a connection. A grant that soon finds no seat is given back, and the wait begins again.
             outcome = yield Admit(_reserve(plan, _another(numbers, plan)), plan.wait_until_ms)
             if isinstance(outcome, Granted):
-                if (yield Seat(provider, GRACE_SECONDS)) is True:
+                if (yield Seat(provider, min(GRACE_SECONDS, _seat_wait_seconds(plan, clock)))) is True:
                     return plan, outcome
                 yield Void(outcome.attempt_id)
                 continue
